@@ -1,0 +1,119 @@
+//! What a pod carries from state to state.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::PodStatus;
+
+use super::container::{Container, Phase};
+use super::{Action, Settings};
+use crate::backoff::Backoff;
+use crate::desired::Desired;
+use crate::{Record, Severity};
+
+/// What a pod carries from state to state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Body {
+    pub(super) desired: Arc<Desired>,
+    pub(super) settings: Settings,
+    /// First seen by the agent; never changes (contract section 4.4).
+    pub(super) start_time: Timestamp,
+    /// In spec order.
+    pub(super) containers: Vec<Container>,
+    pub(super) mount: Setup,
+    pub(super) sandbox: Setup,
+    /// Reason and message of a pod that was not admitted.
+    pub(super) refusal: Option<(String, String)>,
+    /// Final status that an earlier agent wrote; it is not written anew.
+    pub(super) frozen: Option<PodStatus>,
+}
+
+/// Progress of something that the pod needs once.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Setup {
+    /// Not asked for, or given back.
+    None,
+    /// Asked for; an answer will come.
+    InFlight { backoff: Backoff },
+    /// There.
+    Done,
+    /// To be asked for again.
+    Failed { retry_at: Timestamp, backoff: Backoff },
+}
+
+impl Setup {
+    pub(super) fn asked(first: SignedDuration, cap: SignedDuration) -> Self {
+        Self::InFlight { backoff: Backoff::new(first, cap) }
+    }
+
+    pub(super) fn in_flight(&self) -> bool {
+        matches!(self, Self::InFlight { .. })
+    }
+
+    /// Takes an answer; false when nobody waited for it.
+    pub(super) fn answered(&mut self, now: Timestamp, ok: bool) -> bool {
+        let Self::InFlight { backoff } = self else { return false };
+        *self = if ok {
+            Self::Done
+        } else {
+            let retry_at = after(now, backoff.next_delay());
+            Self::Failed { retry_at, backoff: backoff.clone() }
+        };
+        true
+    }
+
+    /// Whether it is time to ask again; then it counts as asked.
+    pub(super) fn retry(&mut self, now: Timestamp) -> bool {
+        match self {
+            Self::Failed { retry_at, backoff } if *retry_at <= now => {
+                *self = Self::InFlight { backoff: backoff.clone() };
+                true
+            }
+            Self::None | Self::InFlight { .. } | Self::Done | Self::Failed { .. } => false,
+        }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Failed { retry_at, .. } => Some(*retry_at),
+            Self::None | Self::InFlight { .. } | Self::Done => None,
+        }
+    }
+}
+
+/// A deadline that is later than `now` even where the delay is none.
+pub(super) fn after(now: Timestamp, delay: SignedDuration) -> Timestamp {
+    now.checked_add(delay.max(SignedDuration::from_millis(1))).unwrap_or(Timestamp::MAX)
+}
+
+impl Body {
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let containers = self.containers.iter().filter_map(Container::deadline);
+        containers.chain(self.mount.deadline()).chain(self.sandbox.deadline()).min()
+    }
+
+    /// Whether every container has ended for good.
+    pub(super) fn all_ended(&self) -> bool {
+        self.containers.iter().all(|container| matches!(container.phase, Phase::Ended))
+    }
+
+    pub(super) fn container_mut(&mut self, name: &str) -> Option<&mut Container> {
+        self.containers.iter_mut().find(|container| container.name == name)
+    }
+
+    /// Index of a container, for changing it with the rest of the body at hand.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.containers.iter().position(|container| container.name == name)
+    }
+
+    pub(super) fn record(
+        &self,
+        actions: &mut Vec<Action>,
+        severity: Severity,
+        reason: &'static str,
+        container: &str,
+        message: impl Into<String>,
+    ) {
+        actions.push(Action::Record(Record::container(severity, reason, container, message)));
+    }
+}

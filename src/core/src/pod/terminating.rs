@@ -1,0 +1,195 @@
+//! The end: containers, then the sandbox, then the volumes (contract section 4.11).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::body::{Body, Setup, after};
+use super::container::Phase;
+use super::{Action, Event, Pod, running};
+use crate::Severity::Normal;
+
+/// A pod that gives back what it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terminating {
+    body: Body,
+    cause: Cause,
+    stage: Stage,
+}
+
+/// Why a pod ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its containers have all ended for good.
+    Completed,
+    /// It was deleted through the API server.
+    Deleted,
+    /// The API server has it no more.
+    Gone,
+}
+
+/// What is being waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The containers, and answers to what was asked for before.
+    Containers,
+    /// `SandboxRemoved`.
+    Sandbox,
+    /// `Unmounted`.
+    Volumes,
+}
+
+/// Begins the end of a pod.
+pub(super) fn begin(mut body: Body, cause: Cause, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
+    for container in &mut body.containers {
+        if !container.may_run() {
+            container.phase = Phase::Ended;
+        }
+    }
+    // What has failed is not tried again, but may have left something behind.
+    for setup in [&mut body.mount, &mut body.sandbox] {
+        if matches!(setup, Setup::Failed { .. }) {
+            *setup = Setup::Done;
+        }
+    }
+    let mut terminating = Terminating { body, cause, stage: Stage::Containers };
+    terminating.stop_all(now, actions);
+    terminating.advance(actions)
+}
+
+impl Terminating {
+    pub(super) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(super) fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    pub(super) fn step(mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) -> Pod {
+        match event {
+            Event::Desired(desired) => {
+                if desired.deletion.is_some() && self.cause == Cause::Completed {
+                    self.cause = Cause::Deleted;
+                }
+                self.body.desired = desired;
+                self.shorten(now);
+            }
+            Event::Gone => self.cause = Cause::Gone,
+            Event::Mounted(_) => settle(&mut self.body.mount),
+            Event::SandboxReady(_) => settle(&mut self.body.sandbox),
+            Event::Started { container, attempt, result } => {
+                let failed = result.is_err();
+                if running::started(&mut self.body, &container, attempt, now, result, actions) {
+                    self.stop_all(now, actions);
+                } else if failed {
+                    self.end(&container);
+                }
+            }
+            Event::Exited { container, attempt, exit } => {
+                running::ended(&mut self.body, &container, attempt, now, exit, actions);
+            }
+            Event::Tick => {
+                for index in 0..self.body.containers.len() {
+                    running::kill_if_due(&mut self.body, index, now, actions);
+                }
+            }
+            Event::SandboxRemoved => {
+                if self.stage == Stage::Sandbox {
+                    self.body.sandbox = Setup::None;
+                }
+            }
+            Event::Unmounted => {
+                if self.stage == Stage::Volumes {
+                    self.body.mount = Setup::None;
+                }
+            }
+            // Nothing is started any more, so that images do not matter.
+            Event::Pulling { .. } | Event::Pulled { .. } => {}
+        }
+        self.advance(actions)
+    }
+
+    fn grace(&self) -> SignedDuration {
+        let seconds = self.body.desired.deletion.map_or(self.body.desired.grace_seconds, |d| d.grace_seconds);
+        SignedDuration::from_secs(seconds.max(1))
+    }
+
+    /// All at once; each has the whole grace.
+    fn stop_all(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let deadline = after(now, self.grace());
+        for index in 0..self.body.containers.len() {
+            let container = &mut self.body.containers[index];
+            let Phase::Running { kill_at, .. } = &mut container.phase else { continue };
+            if kill_at.is_some() {
+                continue;
+            }
+            *kill_at = Some(deadline);
+            let (name, attempt) = (container.name.clone(), container.attempt);
+            self.body.record(actions, Normal, "Killing", &name, format!("Stopping container {name}"));
+            actions.push(Action::Stop { container: name, attempt });
+        }
+        self.shorten(now);
+    }
+
+    /// Grace only ever shrinks (contract section 4.9).
+    fn shorten(&mut self, now: Timestamp) {
+        let deadline = after(now, self.grace());
+        for container in &mut self.body.containers {
+            if let Phase::Running { kill_at: Some(kill_at), .. } = &mut container.phase {
+                *kill_at = (*kill_at).min(deadline);
+            }
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if let Some(container) = self.body.container_mut(name)
+            && !container.may_run()
+        {
+            container.phase = Phase::Ended;
+        }
+    }
+
+    /// On to the next stage as far as nothing is waited for.
+    fn advance(mut self, actions: &mut Vec<Action>) -> Pod {
+        if self.stage == Stage::Containers {
+            let busy = self.body.containers.iter().any(|container| container.may_run());
+            if busy || self.body.mount.in_flight() || self.body.sandbox.in_flight() {
+                return Pod::Terminating(self);
+            }
+            self.stage = Stage::Sandbox;
+            if self.body.sandbox == Setup::Done {
+                actions.push(Action::RemoveSandbox);
+            }
+        }
+        if self.stage == Stage::Sandbox && self.body.sandbox == Setup::None {
+            self.stage = Stage::Volumes;
+            if self.body.mount == Setup::Done {
+                actions.push(Action::Unmount);
+            }
+        }
+        if self.stage == Stage::Volumes && self.body.mount == Setup::None {
+            return self.done(actions);
+        }
+        Pod::Terminating(self)
+    }
+
+    fn done(self, actions: &mut Vec<Action>) -> Pod {
+        match self.cause {
+            Cause::Completed => Pod::Finished(self.body),
+            Cause::Deleted => {
+                actions.push(Action::Release { delete: true });
+                Pod::Released(self.body)
+            }
+            Cause::Gone => {
+                actions.push(Action::Release { delete: false });
+                Pod::Released(self.body)
+            }
+        }
+    }
+}
+
+/// An answer that came after the end began: what was made must be given back, and what failed may have left some.
+fn settle(setup: &mut Setup) {
+    if setup.in_flight() {
+        *setup = Setup::Done;
+    }
+}

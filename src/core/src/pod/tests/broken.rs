@@ -1,0 +1,195 @@
+//! Each property fails on a transition that is broken on purpose: a check that cannot fail checks nothing.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::properties::{op, play, policy};
+use super::world::{Step, Violation};
+use crate::pod::{Action, Event, Pod};
+
+/// Plays seeded scripts until one breaks a property of that name.
+fn breaks(name: &str, step: Step) {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let scripts = (policy(), proptest::collection::vec(op(), 0..80));
+    for _ in 0..5000 {
+        let (policy, script) = scripts.new_tree(&mut runner).unwrap().current();
+        if let Err(Violation(broken, _)) = play(step, policy, &script)
+            && broken == name
+        {
+            return;
+        }
+    }
+    panic!("no script showed that {name:?} is broken");
+}
+
+fn with(change: impl Fn(&mut Vec<Action>), pod: Pod, now: Timestamp, event: Event) -> (Pod, Vec<Action>) {
+    let (pod, mut actions) = pod.step(now, event);
+    change(&mut actions);
+    (pod, actions)
+}
+
+#[test]
+fn starting_a_deleted_pod_is_seen() {
+    breaks("nothing starts after the end", |pod, now, event| {
+        with(
+            |actions| {
+                if actions.iter().any(|action| matches!(action, Action::Stop { .. })) {
+                    actions.push(Action::Pull { container: "a".to_owned(), image: String::new() });
+                }
+            },
+            pod,
+            now,
+            event,
+        )
+    });
+}
+
+#[test]
+fn unmounting_under_a_run_is_seen() {
+    breaks("volumes outlive runs", |pod, now, event| {
+        with(
+            |actions| {
+                if actions.iter().any(|action| matches!(action, Action::Stop { .. })) {
+                    actions.insert(0, Action::Unmount);
+                }
+            },
+            pod,
+            now,
+            event,
+        )
+    });
+}
+
+#[test]
+fn removing_the_sandbox_under_a_run_is_seen() {
+    breaks("sandbox outlives runs", |pod, now, event| {
+        with(
+            |actions| {
+                if actions.iter().any(|action| matches!(action, Action::Stop { .. })) {
+                    actions.insert(0, Action::RemoveSandbox);
+                }
+            },
+            pod,
+            now,
+            event,
+        )
+    });
+}
+
+#[test]
+fn releasing_early_is_seen() {
+    breaks("release comes last", |pod, now, event| {
+        with(
+            |actions| {
+                if actions.contains(&Action::Unmount) {
+                    actions.push(Action::Release { delete: true });
+                }
+            },
+            pod,
+            now,
+            event,
+        )
+    });
+}
+
+#[test]
+fn never_killing_is_seen() {
+    breaks("a deleted pod is released in time", |pod, now, event| {
+        with(|actions| actions.retain(|action| !matches!(action, Action::Kill { .. })), pod, now, event)
+    });
+}
+
+#[test]
+fn using_a_number_twice_is_seen() {
+    breaks("attempts are never reused", |pod, now, event| {
+        with(
+            |actions| {
+                for action in actions {
+                    if let Action::Start { attempt, .. } = action {
+                        *attempt = 0;
+                    }
+                }
+            },
+            pod,
+            now,
+            // The answer carries the number that the real transition gave, so that the history goes on.
+            match event {
+                Event::Started { container, result, .. } => {
+                    let attempt = 0;
+                    Event::Started { container, attempt, result }
+                }
+                other => other,
+            },
+        )
+    });
+}
+
+#[test]
+fn an_event_that_counts_twice_is_seen() {
+    breaks("repeat", |pod, now, event| {
+        let again = matches!(event, Event::Exited { .. });
+        with(
+            |actions| {
+                if again {
+                    actions.push(Action::Kill { container: "a".to_owned(), attempt: 0 });
+                }
+            },
+            pod,
+            now,
+            event,
+        )
+    });
+}
+
+#[test]
+fn a_deadline_that_stays_behind_is_seen() {
+    breaks("deadlines lie ahead", |pod, now, event| match event {
+        Event::Tick => (pod, Vec::new()),
+        other => pod.step(now, other),
+    });
+}
+
+#[test]
+fn coming_back_from_a_final_phase_is_seen() {
+    breaks("a terminal phase never changes", |pod, now, event| match (pod, event) {
+        (Pod::Finished(mut body), Event::Desired(desired)) => {
+            body.containers[0].current = None;
+            body.frozen = None;
+            body.desired = desired;
+            (Pod::Finished(body), Vec::new())
+        }
+        (pod, event) => pod.step(now, event),
+    });
+}
+
+#[test]
+fn forgetting_a_restart_is_seen() {
+    breaks("restart counts never fall", |pod, now, event| {
+        let (mut pod, actions) = pod.step(now + SignedDuration::ZERO, event);
+        if let Pod::Running(body) = &mut pod
+            && body.containers[0].attempt > 1
+        {
+            body.containers[0].attempt = 0;
+        }
+        (pod, actions)
+    });
+}
+
+#[test]
+fn a_final_phase_over_a_live_run_is_seen() {
+    breaks("a terminal phase means that nothing runs", |pod, now, event| {
+        let (pod, actions) = pod.step(now, event);
+        match pod {
+            Pod::Running(mut body) if actions.is_empty() => {
+                for container in &mut body.containers {
+                    container.phase = crate::pod::container::Phase::Ended;
+                    container.current = container.current.take().or_else(|| container.previous.clone());
+                }
+                (Pod::Running(body), actions)
+            }
+            other => (other, actions),
+        }
+    });
+}
