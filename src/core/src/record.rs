@@ -1,5 +1,7 @@
 //! Events as the core decides them: reason and text of the kubelet contract, section 6.
 
+use std::borrow::Cow;
+
 use crate::PodRef;
 
 /// Normal or Warning.
@@ -17,7 +19,7 @@ pub struct Record {
     /// Normal or Warning.
     pub severity: Severity,
     /// One word, e.g. `BackOff`.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The sentence.
     pub message: String,
     /// The container it is about; none for the pod as a whole.
@@ -26,13 +28,13 @@ pub struct Record {
 
 impl Record {
     /// About the pod.
-    pub fn pod(severity: Severity, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, reason, message: message.into(), container: None }
+    pub fn pod(severity: Severity, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { severity, reason: reason.into(), message: message.into(), container: None }
     }
 
     /// About one container.
     pub fn container(severity: Severity, reason: &'static str, name: &str, message: impl Into<String>) -> Self {
-        Self { severity, reason, message: message.into(), container: Some(name.to_owned()) }
+        Self { severity, reason: reason.into(), message: message.into(), container: Some(name.to_owned()) }
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) fn refuse(
     if prior.is_terminal() {
         body.frozen = prior.status;
     } else {
+        // Told again by an agent that starts again: the correlator of events counts it.
+        actions.push(Action::Record(Record::pod(Severity::Warning, reason.clone(), message.clone())));
         body.containers.clear();
         body.refusal = Some((reason, message));
     }

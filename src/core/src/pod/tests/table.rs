@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 
 use super::{at, deleted, mk_desired};
 use crate::desired::Desired;
+use crate::{Record, Severity};
 use crate::pod::{
     Action, Event, Exit, ExitCause, NodeAddresses, Pod, Prior, PullError, PullErrorKind, Pulled, Settings,
 };
@@ -374,7 +375,7 @@ fn a_refused_pod_is_failed_until_it_is_deleted() {
     let desired = Arc::new(mk_desired("Always", &["c"]));
     let (pod, actions) =
         Pod::refused(at(0), desired.clone(), Prior::default(), "OutOfcpu".to_owned(), "no cpu".to_owned());
-    assert!(actions.is_empty());
+    assert_eq!(actions, [Action::Record(Record::pod(Severity::Warning, "OutOfcpu", "no cpu"))]);
     let status = pod.status(at(0), &NodeAddresses::default(), None);
     assert_eq!(
         (status.phase.as_deref(), status.reason.as_deref(), status.message.as_deref()),
