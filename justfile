@@ -1,0 +1,56 @@
+# Every task of the project. `./just` runs them where `just` is not installed.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+default:
+    @just --list --unsorted
+
+# the agent's program: target/debug/wasmnode
+build:
+    cargo build --workspace --bins
+
+# all tests; the first time it builds a control plane, about ten minutes
+test: cluster guests
+    cargo build --workspace --bins
+    cargo test --workspace --no-fail-fast
+
+# one end-to-end test by (part of) its name
+e2e *FILTER:
+    cargo test --package wasmnode-tests --test e2e -- {{FILTER}}
+
+# the control plane, kubectl and the registry: tests/cluster/bin
+cluster:
+    tests/cluster/build.sh
+
+# the guests that are built from source: tests/guests/bin
+guests:
+    tests/guests/build.sh
+
+# the main job, from an empty cluster to logs; --keep leaves it running
+demo *ARGS: cluster guests build
+    cargo run --quiet --package wasmnode-tests --bin demo -- {{ARGS}}
+
+# one JSON line per figure
+bench *ARGS: cluster guests
+    cargo build --release --bin wasmnode
+    cargo run --quiet --release --package wasmnode-tests --bin bench -- {{ARGS}}
+
+# formatting and lints, warnings are errors
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- --deny warnings
+    gofmt -l tests/cluster tests/guests | (! grep .)
+    cd tests/cluster/controlplane && go vet .
+    cd tests/cluster/registry && go vet .
+
+# each crate by itself: none leans on features that another one switches on
+check-dirs:
+    for manifest in src/*/Cargo.toml providers/*/Cargo.toml tests/Cargo.toml; do \
+        cargo check --quiet --all-targets --manifest-path "$manifest"; \
+    done
+
+# the generated pages below docs
+docs:
+    mkdir -p docs
+    cargo run --quiet --bin wasmnode -- docs docs

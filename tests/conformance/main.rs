@@ -1,0 +1,54 @@
+//! The provider contract, checked over every provider, directly and through an encode/decode shim.
+//!
+//! [`cases`] holds what every provider must do, [`real`] what only a provider that executes guests can show.
+
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod guests;
+mod real;
+mod rig;
+mod shim;
+mod subject;
+
+/// Every case over every provider, one test each.
+macro_rules! conformance {
+    ($($case:ident),* $(,)?) => {
+        conformance! { @over fake_direct = crate::subject::fake(false); $($case),* }
+        conformance! { @over fake_shim = crate::subject::fake(true); $($case),* }
+        conformance! { @over wasmtime_direct = crate::subject::wasmtime(false); $($case),* }
+        conformance! { @over wasmtime_shim = crate::subject::wasmtime(true); $($case),* }
+    };
+    (@over $provider:ident = $subject:expr; $($case:ident),*) => {
+        mod $provider {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::cases::$case(crate::rig::Rig::new($subject).await).await;
+            })*
+        }
+    };
+}
+
+conformance![
+    says_hello,
+    exits_with_the_low_byte_of_its_code,
+    stops_with_143,
+    kills_with_137,
+    stop_and_kill_after_the_end_change_nothing,
+    traps_with_134_and_a_backtrace,
+    ends_at_its_memory_limit,
+    closes_stdin_to_stop,
+    refuses_a_second_start_of_the_same_run,
+    refuses_unknown_ids,
+    forgives_what_may_be_repeated,
+    lists_what_runs,
+    lists_exits_until_acknowledged,
+    removing_a_sandbox_kills_what_runs_in_it,
+    reports_start_then_exit_once,
+    a_second_event_stream_ends_the_first,
+    is_full_at_its_capacity,
+    executes_with_other_arguments,
+    ends_an_exec_with_its_run,
+    accounts_for_memory,
+    has_typed_refusals_for_what_it_lacks,
+];

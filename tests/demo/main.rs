@@ -1,0 +1,90 @@
+//! `just demo`: the main job, from nothing to the logs of pods, as a user of the cluster sees it.
+
+mod stage;
+
+use std::{env, future, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use wasmnode_tests::{agent::placement, guests, netns, prepare, registry::Artifact};
+
+use crate::stage::Stage;
+
+/// From the first pull and compile to the last pod; a few seconds on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let keep = env::args().skip(1).any(|argument| argument == "--keep");
+    let outcome = if netns::inside() { run(keep) } else { prepare::everything().and_then(|()| netns::enter()) };
+    outcome.unwrap_or_else(|error| {
+        stage::say(&format!("demo: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(keep: bool) -> Result<ExitCode> {
+    let scratch = netns::set_up()?;
+    let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
+    runtime.block_on(async {
+        let mut stage = Stage::set(&scratch).await?;
+        play(&stage).await?;
+        if keep {
+            stage.keep(&scratch).await?;
+            future::pending::<()>().await;
+        }
+        stage.strike().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn play(stage: &Stage) -> Result<()> {
+    let tool = stage.push("tool", &Artifact::cncf(guests::tool()?)).await?;
+    let report = stage.push("report", &Artifact::cncf(guests::component("report")?).titled("report.wasm")).await?;
+
+    stage.show(&["get", "nodes", "-o", "wide"]).await?;
+    stage.apply("deployment/clock", &deployment(&tool)).await?;
+    stage.apply("job/report", &job(&report)).await?;
+    let patience = format!("--timeout={}s", PATIENCE.as_secs());
+    stage.show(&["rollout", "status", "deployment/clock", &patience]).await?;
+    stage.show(&["wait", "--for=condition=complete", "job/report", &patience]).await?;
+    stage.show(&["get", "nodes,pods", "-o", "wide"]).await?;
+    stage.show(&["describe", "pods", "--selector=app=clock"]).await?;
+    stage.show(&["logs", "job/report"]).await?;
+    stage.watch(&["logs", "-f", "deployment/clock"], Duration::from_secs(4)).await
+}
+
+/// A core module that goes on: two pods that print a line every second.
+fn deployment(image: &str) -> Value {
+    let containers =
+        json!([{ "name": "clock", "image": image, "args": ["print hello from a pod", "lines 100000 1s"] }]);
+    let labels = json!({ "app": "clock" });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "clock" },
+        "spec": {
+            "replicas": 2,
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": pod(containers) },
+        },
+    })
+}
+
+/// A component that comes to an end.
+fn job(image: &str) -> Value {
+    let mut spec =
+        pod(json!([{ "name": "report", "image": image, "env": [{ "name": "GREETING", "value": "hello" }] }]));
+    spec["restartPolicy"] = json!("Never");
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": "report" },
+        "spec": { "template": { "spec": spec } },
+    })
+}
+
+fn pod(containers: Value) -> Value {
+    let mut spec = placement(None);
+    spec["containers"] = containers;
+    spec
+}

@@ -1,0 +1,3 @@
+module guests/tool
+
+go 1.24
