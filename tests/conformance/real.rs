@@ -76,9 +76,9 @@ async fn runs_components() {
         assert_eq!(ended(&rig.run(spec).await), (code, ExitReason::Exited));
     }
     let mut spec = rig.program(&guests::component_print_cwd()).await;
-    spec.cwd = Some("/work/dir".to_owned());
+    spec.cwd = Some("/srv/data".to_owned());
     assert_eq!(rig.run(spec.clone()).await.code, 0);
-    assert_eq!(printed(&rig.log(&spec), "stdout"), ["/work/dir"]);
+    assert_eq!(printed(&rig.log(&spec), "stdout"), ["/srv/data"]);
 }
 
 #[tokio::test]
@@ -88,6 +88,10 @@ async fn runs_components_of_wasi_03() {
         let spec = rig.prepared(EngineName::Wasip3, &guests::component3(body)).await;
         assert_eq!(ended(&rig.run(spec).await), (code, ExitReason::Exited));
     }
+    let spec = rig.prepared(EngineName::Wasip3, &guests::component3("unreachable")).await;
+    let exit = rig.run(spec).await;
+    assert_eq!(ended(&exit), (134, ExitReason::Trap));
+    assert!(exit.message.contains("wasm backtrace:\n"), "{}", exit.message);
     let spec = rig.prepared(EngineName::Wasip3, &guests::component(false)).await;
     assert_eq!(ended(&rig.run(spec).await), (1, ExitReason::Exited), "a 0.2 component on the second engine");
     let spec = rig.prepared(EngineName::Wasip3, &guests::component3("(loop $l (br $l)) (i32.const 0)")).await;

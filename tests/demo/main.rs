@@ -1,4 +1,5 @@
-//! `just demo`: the main job, from nothing to the logs of pods, as a user of the cluster sees it.
+//! `just demo`: the main job, from nothing to the logs of pods, as a user of the cluster sees it. The task has built
+//! what it needs.
 
 mod stage;
 
@@ -6,7 +7,7 @@ use std::{env, future, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use wasmnode_tests::{agent::placement, guests, netns, prepare, registry::Artifact};
+use wasmnode_tests::{guests, netns, paths, registry::Artifact};
 
 use crate::stage::Stage;
 
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let keep = env::args().skip(1).any(|argument| argument == "--keep");
-    let outcome = if netns::inside() { run(keep) } else { prepare::everything().and_then(|()| netns::enter()) };
+    let outcome = if netns::inside() { run(keep) } else { netns::enter() };
     outcome.unwrap_or_else(|error| {
         stage::say(&format!("demo: {error:#}"));
         ExitCode::FAILURE
@@ -42,13 +43,15 @@ async fn play(stage: &Stage) -> Result<()> {
     let report = stage.push("report", &Artifact::cncf(guests::component("report")?).titled("report.wasm")).await?;
 
     stage.show(&["get", "nodes", "-o", "wide"]).await?;
+    let classes = paths::repository().join("deploy/runtimeclasses.yaml");
+    stage.show(&["apply", "-f", &classes.display().to_string()]).await?;
     stage.apply("deployment/clock", &deployment(&tool)).await?;
     stage.apply("job/report", &job(&report)).await?;
     let patience = format!("--timeout={}s", PATIENCE.as_secs());
     stage.show(&["rollout", "status", "deployment/clock", &patience]).await?;
     stage.show(&["wait", "--for=condition=complete", "job/report", &patience]).await?;
     stage.show(&["get", "nodes,pods", "-o", "wide"]).await?;
-    stage.show(&["describe", "pods", "--selector=app=clock"]).await?;
+    stage.show(&["describe", "pod", "--selector=job-name=report"]).await?;
     stage.show(&["logs", "job/report"]).await?;
     stage.watch(&["logs", "-f", "deployment/clock"], Duration::from_secs(4)).await
 }
@@ -83,8 +86,7 @@ fn job(image: &str) -> Value {
     })
 }
 
+/// The class brings selector and tolerations: one line is all that a pod needs.
 fn pod(containers: Value) -> Value {
-    let mut spec = placement(None);
-    spec["containers"] = containers;
-    spec
+    json!({ "runtimeClassName": "wasm", "containers": containers })
 }

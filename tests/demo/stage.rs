@@ -108,6 +108,7 @@ impl Stage {
     /// Ends everything in order.
     pub(crate) async fn strike(&mut self) -> Result<()> {
         say("\n# stopping");
+        self.kubectl.ok(&["delete", "deployment,job", "--all", "--cascade=foreground", "--timeout=60s"]).await?;
         let status: ExitStatus = self.agent.terminate().await?;
         ensure!(status.success(), "the agent ended with {status}:\n{}", self.agent.log_tail());
         Ok(())

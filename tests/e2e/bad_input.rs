@@ -99,10 +99,10 @@ pub(crate) async fn an_image_that_appears_later_is_pulled(scene: Scene) -> Resul
     scene.agent().await?;
     let namespace = scene.namespace().await?;
     let artifact = Artifact::cncf(guests::wat("hello")?);
-    let image = scene.registry().await?.image("an-image-that-appears-later-is-pulled", "later");
+    let image = scene.registry().await?.image("appears/later", "v1");
     refused(&namespace, &once("later", &image, &[]), &["ImagePullBackOff"], &[]).await?;
     event(&namespace, "later", "BackOff", "Back-off pulling image").await?;
-    scene.push("later", &artifact).await?;
+    scene.registry().await?.push("appears/later", "v1", &artifact).await?;
     ensure!(exit_of(&ended(&namespace, "later").await?)?.0 == 0);
     Ok(())
 }

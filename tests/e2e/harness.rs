@@ -32,7 +32,10 @@ pub(crate) async fn registry_keeps_what_is_pushed(scene: Scene) -> Result<()> {
         ensure!(client.blob("harness/pushed", &layer.digest()).await? == layer.content, "{tag}: another layer");
     }
 
-    let artifact = Artifact::cncf(guests::wat("sleeper")?);
+    // Blobs are shared by all repositories: only one that no other case pulls may be damaged.
+    let mut own = guests::wat("sleeper")?;
+    own.extend([0, 6, 1, b'h', 1, 2, 3, 4]);
+    let artifact = Artifact::cncf(own);
     registry.push("harness/tampered", "v1", &artifact).await?;
     let digest = artifact.layers[0].digest();
     registry.tamper(&digest, |content| content.reverse())?;

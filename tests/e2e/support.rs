@@ -9,6 +9,7 @@ use wasmnode_tests::{
     agent::{Agent, placement},
     eventually::eventually,
     guests,
+    netns::Node,
     registry::Artifact,
     suite::{Namespace, Scene},
 };
@@ -31,12 +32,12 @@ pub(crate) fn container(name: &str, image: &str, steps: &[&str]) -> Value {
     json!({ "name": name, "image": image, "args": steps })
 }
 
-/// A pod spec for any node of ours.
+/// A pod spec for the shared agent's node: a node of a case's own is there for others a while after the case.
 pub(crate) fn spec(containers: Value, more: Value) -> Value {
-    merged(merged(placement(None), json!({ "containers": containers, "terminationGracePeriodSeconds": 5 })), more)
+    merged(merged(placement(Some(&Node::new(1))), json!({ "containers": containers, "terminationGracePeriodSeconds": 5 })), more)
 }
 
-/// A pod for a given agent's node, or for any.
+/// A pod for a given agent's node, or for the shared one's.
 pub(crate) fn pod(name: &str, agent: Option<&Agent>, containers: Value, more: Value) -> Value {
     let place = agent.map_or_else(|| json!({}), Agent::placement);
     json!({

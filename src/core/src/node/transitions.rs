@@ -28,16 +28,17 @@ const REASONS: [(&str, &str, &str); 4] = [
 /// Condition of this agent's own whose turning false is an event.
 const TAINTS: &str = "wasmnode.dev/Taints";
 
-/// What to record when the status of `node` becomes `new`.
-pub fn transitions(facts: &NodeFacts, node: &Node, new: &NodeStatus) -> Vec<NodeRecord> {
-    let old = node.status.as_ref();
+/// What to record when the status of `node` becomes `new`. The `first` time that an agent looks at a Node it tells
+/// the whole state, as a kubelet does when it starts: a fresh Node has the right status from the beginning.
+pub fn transitions(facts: &NodeFacts, node: &Node, new: &NodeStatus, first: bool) -> Vec<NodeRecord> {
+    let old = node.status.as_ref().filter(|_| !first);
     let mut records: Vec<NodeRecord> = REASONS
         .iter()
         .filter(|(kind, ..)| state(old, kind) != state(Some(new), kind))
         .filter_map(|(kind, yes, no)| Some(if state(Some(new), kind)? == "True" { *yes } else { *no }))
         .map(|reason| now_is(&facts.name, reason))
         .collect();
-    records.extend(rebooted(&facts.name, old, new));
+    records.extend(rebooted(&facts.name, node.status.as_ref(), new));
     records.extend(untainted(facts, node, old, new));
     records
 }
@@ -84,21 +85,21 @@ mod tests {
     use crate::node::facts::tests::facts;
     use crate::node::{new_node, status};
 
-    fn reasons(facts: &NodeFacts, node: &Node) -> Vec<String> {
+    fn reasons(facts: &NodeFacts, node: &Node, first: bool) -> Vec<String> {
         let new = status(facts, Some(node), Timestamp::from_second(60).unwrap());
-        transitions(facts, node, &new).into_iter().map(|record| record.message).collect()
+        transitions(facts, node, &new, first).into_iter().map(|record| record.message).collect()
     }
 
     #[test]
     fn every_change_is_told_once() {
         let node = new_node(&facts(), Timestamp::from_second(1).unwrap());
-        assert!(reasons(&facts(), &node).is_empty());
+        assert!(reasons(&facts(), &node, false).is_empty());
         let mut worse = facts();
         worse.problems.push("container runtime is down".to_owned());
         worse.pressure.memory = true;
         worse.system.boot_id = "boot-2".to_owned();
         assert_eq!(
-            reasons(&worse, &node),
+            reasons(&worse, &node, false),
             [
                 "Node wasm-1 status is now: NodeHasInsufficientMemory",
                 "Node wasm-1 status is now: NodeNotReady",
@@ -110,9 +111,9 @@ mod tests {
     #[test]
     fn a_fresh_node_tells_its_state_and_an_untainted_one_says_so() {
         let mut node = new_node(&facts(), Timestamp::from_second(1).unwrap());
-        node.status = None;
+        assert_eq!(reasons(&facts(), &node, true).len(), 4);
         node.spec = None;
-        let told = reasons(&facts(), &node);
+        let told = reasons(&facts(), &node, true);
         assert_eq!(told.len(), 5, "{told:?}");
         assert!(told[3].ends_with("NodeReady"));
         assert!(told[4].contains("kubectl taint node wasm-1"));

@@ -36,7 +36,7 @@ decisions!(CONTAINER, container, Container, "spec.containers[]", {
 
 decisions!(RESOURCES, resources, ResourceRequirements, "spec.containers[].resources", {
     claims "claims" Refused "this node has no devices to allocate"
-    limits "limits" Reported(limits_beyond_memory) "`memory` is enforced; other limits, such as `cpu`, are not in this version"
+    limits "limits" Reported(limits_not_enforced) "`memory` and `cpu` are enforced; other limits, such as `ephemeral-storage`, are not in this version"
     requests "requests" Honoured "counted on admission"
 });
 
@@ -61,8 +61,8 @@ decisions!(ENV_VAR_SOURCE, env_var_source, EnvVarSource, "spec.containers[].env[
     secret_key_ref "secretKeyRef" Honoured ""
 });
 
-fn limits_beyond_memory(limits: &Option<BTreeMap<String, Quantity>>) -> bool {
-    limits.iter().flat_map(BTreeMap::keys).any(|name| name != "memory")
+fn limits_not_enforced(limits: &Option<BTreeMap<String, Quantity>>) -> bool {
+    limits.iter().flat_map(BTreeMap::keys).any(|name| name != "memory" && name != "cpu")
 }
 
 fn not_restart(action: &str) -> bool {

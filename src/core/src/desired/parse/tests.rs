@@ -341,7 +341,7 @@ fn reported_fields() {
     }
     let container = [
         (json!({"ports": [{"containerPort": 80, "hostPort": 8080}]}), "ports[80].hostPort"),
-        (json!({"resources": {"limits": {"cpu": "1"}}}), "resources.limits"),
+        (json!({"resources": {"limits": {"ephemeral-storage": "1Gi"}}}), "resources.limits"),
     ];
     for (fields, path) in container {
         let expected = format!("spec.containers[app].{path}");
