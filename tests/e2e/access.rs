@@ -114,3 +114,43 @@ pub(crate) async fn a_second_agent_on_one_root_directory_says_so(scene: Scene) -
     ensure!(code.is_some_and(|code| code != 0) && error.contains(&root) && error.contains(&id), "{code:?} {error}");
     Ok(())
 }
+
+pub(crate) async fn an_agent_without_rights_says_which_and_goes_on(scene: Scene) -> Result<()> {
+    let namespace = scene.namespace().await?;
+    namespace.kubectl().ok(&["create", "serviceaccount", "stranger"]).await?;
+    let token = namespace.kubectl().ok(&["create", "token", "stranger"]).await?;
+    let scratch = scene.world().scratch().join("stranger");
+    std::fs::create_dir_all(&scratch)?;
+    let path = |name: &str| scratch.join(name).display().to_string();
+    let cluster = scene.cluster().await?;
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        "clusters": [{ "name": "c", "cluster": {
+            "server": cluster.server(), "certificate-authority": cluster.certificate_authority() } }],
+        "users": [{ "name": "u", "user": { "token": token.trim() } }],
+    });
+    std::fs::write(path("kubeconfig"), kubeconfig.to_string())?;
+    let config = json!({ "podLogsDir": path("logs"), "containerLinksDir": path("links"), "runDirectory": path("run"),
+        "address": "172.30.0.1" });
+    std::fs::write(path("config"), config.to_string())?;
+    let log = scratch.join("log");
+    let mut child = Command::new(paths::wasmnode()?)
+        .args(["agent", "--kubeconfig", &path("kubeconfig"), "--config", &path("config"), "--root-dir", &path("root")])
+        .args(["--node-ip", "172.30.0.1", "--hostname-override", "stranger"])
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&log)?)
+        .stderr(std::fs::OpenOptions::new().append(true).open(&log)?)
+        .kill_on_drop(true)
+        .spawn()?;
+    let patience = Duration::from_secs(60);
+    wasmnode_tests::eventually::eventually(patience, "what is missing in the log", || async {
+        let text = std::fs::read_to_string(&log)?;
+        ensure!(text.contains("cannot create resource \"nodes\""), "{text}");
+        Ok(())
+    })
+    .await?;
+    ensure!(child.try_wait()?.is_none(), "it has ended");
+    child.kill().await?;
+    Ok(())
+}

@@ -1,14 +1,16 @@
 //! What users, registries and authors get wrong: a reason, an event that helps, and no harm to others.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use wasmnode_tests::{
+    eventually::eventually,
     guests,
     registry::{Artifact, Blob},
     suite::{Namespace, Scene},
 };
 
-use crate::support::{ended, event, exit_of, once, small, tool, waiting};
+use crate::support::{PATIENCE, container, ended, event, exit_of, once, pod, small, tool, waiting};
 
 const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff"];
 
@@ -31,6 +33,15 @@ pub(crate) async fn images_that_cannot_run_say_why(scene: Scene) -> Result<()> {
 
     let missing = scene.registry().await?.image("nobody/has-this", "v1");
     refused(&namespace, &run("missing", &missing), PULL, &["not found"]).await?;
+
+    refused(&namespace, &run("unreachable", "127.0.0.1:1/nobody/there:v1"), PULL, &["127.0.0.1:1"]).await?;
+
+    let mut own = guests::wat("echo")?;
+    own.extend([0, 6, 1, b'm', 1, 2, 3, 4]);
+    let artifact = Artifact::cncf(own);
+    let broken = scene.push("broken-manifest", &artifact).await?;
+    scene.registry().await?.tamper(&artifact.digest(), |manifest| manifest.truncate(manifest.len() / 2))?;
+    refused(&namespace, &run("broken", &broken), PULL, &["manifest"]).await?;
 
     let imports = small(&scene, "unknown-imports").await?;
     refused(
@@ -113,6 +124,35 @@ pub(crate) async fn a_module_over_the_limit_is_refused(scene: Scene) -> Result<(
     let mut object = once("large", &tool(&scene).await?, &["exit 0"]);
     object["spec"]["nodeSelector"] = agent.placement()["nodeSelector"].clone();
     refused(&namespace, &object, PULL, &["maxModuleSize"]).await
+}
+
+pub(crate) async fn a_killed_compile_job_delays_the_pod_only(scene: Scene) -> Result<()> {
+    let agent = scene.own_agent(json!({})).await?;
+    let namespace = scene.namespace().await?;
+    let image = tool(&scene).await?;
+    namespace.apply(&pod("late", Some(&agent), json!([container("main", &image, &["print ran"])]), json!({
+        "restartPolicy": "Never" }))).await?;
+    let id = eventually(PATIENCE, "a compile job", || async {
+        compile_job_of(agent.id().context("the agent is gone")?).context("none runs")
+    })
+    .await?;
+    kill_process(Pid::from_raw(id).context("no id")?, Signal::KILL)?;
+    let (_, message) = waiting(&namespace, "late", PULL).await?;
+    ensure!(message.contains("compil"), "{message}");
+    ensure!(exit_of(&ended(&namespace, "late").await?)?.0 == 0);
+    Ok(())
+}
+
+/// A child of the agent that compiles.
+fn compile_job_of(agent: i32) -> Option<i32> {
+    let children = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    children.into_iter().find(|id: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let command = std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        // After the name in brackets: state, then the parent.
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        parent == Some(&agent.to_string()) && command.contains("\0compile\0")
+    })
 }
 
 pub(crate) async fn missing_objects_are_waited_for(scene: Scene) -> Result<()> {

@@ -1,0 +1,122 @@
+//! What the rest of the node sees of an image.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::reference::Reference;
+use crate::store::Lease;
+
+/// When a registry is asked: Kubernetes' imagePullPolicy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Resolve each time; content whose digest is here already is not loaded again.
+    Always,
+    /// Only when no image of that name is here.
+    IfNotPresent,
+    /// Not at all.
+    Never,
+}
+
+/// The two shapes of wasm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A core module (preview 1).
+    Module,
+    /// A component (WASI 0.2 and later).
+    Component,
+}
+
+/// The engine configuration that an image's code needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Without component-model concurrency.
+    Base,
+    /// With WASI 0.3.
+    Wasip3,
+}
+
+/// A verified, compiled image. Clones share the lease: while one lives, nothing of the image is
+/// removed from disk.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What was asked for, normalised.
+    pub reference: Reference,
+    /// Digest of the manifest (of the index, where there is one) that the reference resolved to.
+    pub digest: Digest,
+    /// `registry/repository@sha256:…`, for a container status.
+    pub image_id: String,
+    /// Bytes of all its blobs.
+    pub size_bytes: u64,
+    /// Module or component.
+    pub kind: Kind,
+    /// Digest of the wasm itself, which keys the compiled code.
+    pub wasm_digest: Digest,
+    /// Which engine runs it.
+    pub engine: Engine,
+    /// That engine's id.
+    pub engine_id: String,
+    /// The compiled code, mode 0444, immutable.
+    pub code: PathBuf,
+    /// Digest of the compiled code, for whoever loads it.
+    pub code_digest: Digest,
+    /// The layer's `org.opencontainers.image.title`, if it is a usable file name.
+    pub title: Option<String>,
+    /// How long pulling took; none if no registry was asked ("already present on machine").
+    pub pulled: Option<PullTiming>,
+    /// How long compiling took, queue included; none if the code was there.
+    pub compiled: Option<Duration>,
+    /// What the image says about running it; empty for plain wasm artifacts.
+    pub config: RunConfig,
+    /// Keeps blobs and code on disk.
+    pub lease: Lease,
+}
+
+/// The two durations of the kubelet's `Pulled` event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullTiming {
+    /// Talking to the registry.
+    pub pull: Duration,
+    /// The same plus waiting for a turn.
+    pub waiting_included: Duration,
+}
+
+/// The part of an OCI image configuration that a container starts from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunConfig {
+    /// argv that a pod's `command` replaces.
+    pub entrypoint: Vec<String>,
+    /// argv that a pod's `args` replace.
+    pub cmd: Vec<String>,
+    /// `NAME=value`, before the pod's own.
+    pub env: Vec<String>,
+    /// Working directory, if one is set.
+    pub working_dir: Option<String>,
+}
+
+/// One entry of a node's `status.images`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// Names by digest first, then by tag.
+    pub names: Vec<String>,
+    /// Bytes of all its blobs.
+    pub size_bytes: u64,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// The name on the compiler's command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Wasip3 => "wasip3",
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Removal. Each step decides and unlinks under the mutex, so that nothing gets pinned between;
+//! unlinking a few files is short.
+
+use std::collections::BTreeSet;
+
+use super::files;
+use super::{CodeKey, Pin, State, Store};
+use crate::digest::Digest;
+use crate::error::DiskError;
+
+/// What one step removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    pub(crate) images: usize,
+    pub(crate) bytes: u64,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Removes what was written and never became part of a record. Blocking.
+    pub(crate) fn remove_pending(&self) -> Result<(), DiskError> {
+        let mut state = self.state();
+        let idle: Vec<_> = state.pending.iter().filter(|pin| !state.is_needed(pin)).cloned().collect();
+        for pin in idle {
+            self.unlink(&pin)?;
+            state.pending.remove(&pin);
+        }
+        // What a later record took over is owned by that record.
+        let owned: Vec<_> = state.pending.iter().filter(|pin| state.is_recorded(pin)).cloned().collect();
+        for pin in owned {
+            state.pending.remove(&pin);
+        }
+        Ok(())
+    }
+
+    /// Removes code that no present engine can load. Blocking.
+    pub(crate) fn remove_code_unless(&self, keep: impl Fn(&str) -> bool) -> Result<Removed, DiskError> {
+        let mut state = self.state();
+        let stale: Vec<_> = state
+            .code
+            .keys()
+            .filter(|key| !keep(&key.engine_id) && !state.is_pinned(&Pin::Code((*key).clone())))
+            .cloned()
+            .collect();
+        let before = state.bytes();
+        for key in stale {
+            self.remove_code(&mut state, &key)?;
+        }
+        Ok(Removed { images: 0, bytes: before - state.bytes() })
+    }
+
+    /// Removes the least recently used image that nobody holds; none where all are held. Blocking.
+    pub(crate) fn remove_oldest(&self) -> Result<Option<Removed>, DiskError> {
+        let mut state = self.state();
+        let Some(digest) = state.oldest() else { return Ok(None) };
+        let before = state.bytes();
+        let Some(image) = state.images.remove(&digest) else { return Ok(None) };
+        for pin in image.pins().filter(|pin| !state.is_needed(pin)) {
+            self.unlink(&pin)?;
+        }
+        if !state.images.values().any(|other| other.wasm == image.wasm) {
+            for key in state.idle_code_of(image.wasm) {
+                self.remove_code(&mut state, &key)?;
+            }
+        }
+        tracing::info!(%digest, names = ?image.names, "Removed an image");
+        Ok(Some(Removed { images: 1, bytes: before - state.bytes() }))
+    }
+
+    fn remove_code(&self, state: &mut State, key: &CodeKey) -> Result<(), DiskError> {
+        self.unlink(&Pin::Code(key.clone()))?;
+        state.code.remove(key);
+        state.checked.remove(key);
+        Ok(())
+    }
+
+    fn unlink(&self, pin: &Pin) -> Result<(), DiskError> {
+        files::remove(&match pin {
+            Pin::Blob(digest) => self.paths.blob(*digest),
+            Pin::Code(key) => self.paths.code_file(key),
+        })
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn is_pinned(&self, pin: &Pin) -> bool {
+        self.pins.contains_key(pin)
+    }
+
+    fn is_recorded(&self, pin: &Pin) -> bool {
+        match pin {
+            Pin::Blob(digest) => self.images.values().flat_map(|i| &i.blobs).any(|blob| blob.digest == *digest),
+            Pin::Code(key) => self.code.contains_key(key),
+        }
+    }
+
+    fn is_needed(&self, pin: &Pin) -> bool {
+        self.is_pinned(pin) || self.is_recorded(pin)
+    }
+
+    fn oldest(&self) -> Option<Digest> {
+        self.images
+            .values()
+            .filter(|image| !self.is_pinned(&Pin::Blob(image.digest)))
+            .min_by_key(|image| image.last_used)
+            .map(|image| image.digest)
+    }
+
+    fn idle_code_of(&self, wasm: Digest) -> BTreeSet<CodeKey> {
+        self.code
+            .keys()
+            .filter(|key| key.wasm == wasm && !self.is_pinned(&Pin::Code((*key).clone())))
+            .cloned()
+            .collect()
+    }
+}

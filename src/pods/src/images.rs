@@ -1,0 +1,173 @@
+//! Images as the worker wants them: ready to start, or with the kind of error that decides what happens next.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use wasmnode_core::desired::PullPolicy;
+use wasmnode_core::pod::{PullError, PullErrorKind};
+use wasmnode_images::{Image, ImageError, Images, Reference};
+use wasmnode_provider_api::{Artifact, ArtifactKind, EngineId, EngineName};
+
+use crate::credentials::Keyring;
+
+/// An image that is ready to start.
+#[derive(Clone)]
+pub struct PulledImage {
+    /// `registry/repository@sha256:…`.
+    pub image_id: String,
+    /// Bytes of the image.
+    pub size_bytes: u64,
+    /// Time for pulling, and the same with waiting for a turn; none: it was present.
+    pub timing: Option<(SignedDuration, SignedDuration)>,
+    /// Its compiled code.
+    pub artifact: Artifact,
+    /// argv\[0\] where neither pod nor image names a command.
+    pub title: String,
+    /// argv that a pod's `command` replaces; empty for plain wasm artifacts.
+    pub entrypoint: Vec<String>,
+    /// argv that a pod's `args` replace.
+    pub cmd: Vec<String>,
+    /// `NAME=value`; the pod's own variables win.
+    pub env: Vec<String>,
+    /// Working directory, if the image has one.
+    pub working_dir: Option<String>,
+    /// While it lives, the code stays on disk.
+    pub lease: Arc<dyn Any + Send + Sync>,
+}
+
+/// Where images come from.
+#[async_trait]
+pub trait Puller: Send + Sync + 'static {
+    /// Before each start of a container: resolves, pulls by policy, compiles. `on_pulling` is called when the
+    /// content of an image that this node can run begins to be read from its registry, at most once.
+    async fn ensure(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        keyring: &Keyring,
+        on_pulling: &(dyn Fn() + Send + Sync),
+    ) -> Result<PulledImage, PullError>;
+
+    /// When a provider cannot load the code: compiles anew what is on disk.
+    async fn recompile(&self, image: &str, stale: &PulledImage) -> Result<PulledImage, PullError>;
+}
+
+#[async_trait]
+impl Puller for Images {
+    async fn ensure(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+        keyring: &Keyring,
+        on_pulling: &(dyn Fn() + Send + Sync),
+    ) -> Result<PulledImage, PullError> {
+        let reference = reference(image)?;
+        let credentials = keyring.for_image(reference.registry(), reference.repository());
+        let pulled = self.ensure_announced(&reference, self::policy(policy), &credentials, on_pulling).await;
+        from_image(&pulled.map_err(|e| error(&e))?)
+    }
+
+    async fn recompile(&self, image: &str, stale: &PulledImage) -> Result<PulledImage, PullError> {
+        if let Some(stale) = stale.lease.downcast_ref::<Image>() {
+            self.distrust_code(stale);
+        }
+        let reference = reference(image)?;
+        // What is on disk is compiled; the registry is asked only if it is gone.
+        let found = Images::ensure(self, &reference, wasmnode_images::PullPolicy::IfNotPresent, &[]).await;
+        from_image(&found.map_err(|e| error(&e))?)
+    }
+}
+
+fn reference(image: &str) -> Result<Reference, PullError> {
+    Reference::parse(image).map_err(|e| PullError {
+        kind: PullErrorKind::InvalidName,
+        message: format!("Failed to apply default image tag {image:?}: {e}"),
+    })
+}
+
+fn policy(policy: PullPolicy) -> wasmnode_images::PullPolicy {
+    match policy {
+        PullPolicy::Always => wasmnode_images::PullPolicy::Always,
+        PullPolicy::IfNotPresent => wasmnode_images::PullPolicy::IfNotPresent,
+        PullPolicy::Never => wasmnode_images::PullPolicy::Never,
+    }
+}
+
+fn error(error: &ImageError) -> PullError {
+    let kind = if error.is_not_wasm() {
+        PullErrorKind::NotWasm
+    } else if error.is_never_pull() {
+        PullErrorKind::NeverPull
+    } else {
+        PullErrorKind::Failed
+    };
+    PullError { kind, message: error.to_string() }
+}
+
+fn from_image(image: &Image) -> Result<PulledImage, PullError> {
+    let engine = EngineId::new(image.engine_id.clone())
+        .map_err(|e| PullError { kind: PullErrorKind::Failed, message: e.to_string() })?;
+    let artifact = Artifact {
+        digest: image.wasm_digest.to_string(),
+        engine,
+        engine_name: match image.engine {
+            wasmnode_images::Engine::Base => EngineName::Base,
+            wasmnode_images::Engine::Wasip3 => EngineName::Wasip3,
+        },
+        kind: match image.kind {
+            wasmnode_images::Kind::Module => ArtifactKind::Module,
+            wasmnode_images::Kind::Component => ArtifactKind::Component,
+        },
+        path: image.code.clone(),
+    };
+    Ok(PulledImage {
+        image_id: image.image_id.clone(),
+        size_bytes: image.size_bytes,
+        timing: image.pulled.map(|timing| (signed(timing.pull), signed(timing.waiting_included))),
+        artifact,
+        title: image.title.clone().unwrap_or_else(|| image.reference.title_fallback()),
+        entrypoint: image.config.entrypoint.clone(),
+        cmd: image.config.cmd.clone(),
+        env: image.config.env.clone(),
+        working_dir: image.config.working_dir.clone(),
+        lease: Arc::new(image.clone()),
+    })
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_errors() {
+        let image = || "example.com/a:1".to_owned();
+        let cases = [
+            (
+                ImageError::NotWasm { image: image(), what: "for linux/amd64, not WebAssembly".into() },
+                PullErrorKind::NotWasm,
+            ),
+            (ImageError::Never { image: image() }, PullErrorKind::NeverPull),
+            (ImageError::Pull { image: image(), detail: "x".into() }, PullErrorKind::Failed),
+            (ImageError::Compile { image: image(), detail: "x".into() }, PullErrorKind::Failed),
+        ];
+        for (from, kind) in cases {
+            assert_eq!(error(&from).kind, kind, "{from}");
+        }
+    }
+
+    #[test]
+    fn invalid_names_read_as_the_kubelets() {
+        let error = reference("A b").unwrap_err();
+        assert_eq!(error.kind, PullErrorKind::InvalidName);
+        let expected = "Failed to apply default image tag \"A b\": couldn't parse image name \"A b\": ";
+        assert!(error.message.starts_with(expected), "{}", error.message);
+    }
+}

@@ -1,0 +1,176 @@
+//! What a pod goes through when something breaks, and that no other pod notices.
+
+use serde_json::json;
+use wasmnode_core::pod::PullErrorKind;
+use wasmnode_provider_api::{Error, Provider, StartFailure};
+
+use super::cluster::PANICKING;
+use super::node::{Node, pod};
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_fails_its_own_pod_only() {
+    let node = Node::start().await;
+    node.apply(&pod("other", "o", "Always", "never exit")).await;
+    node.cluster.until("other runs", |state| state.phase("o") == "Running").await;
+    let mut broken = pod("p", "u", "Always", "never exit");
+    broken["spec"]["containers"][0]["image"] = json!(PANICKING);
+    node.apply(&broken).await;
+    node.cluster.until("fails", |state| state.phase("u") == "Failed").await;
+    {
+        let state = node.cluster.state();
+        assert_eq!(state.status("u").unwrap().reason.as_deref(), Some("AgentError"));
+        assert_eq!(state.phase("o"), "Running");
+    }
+    assert_eq!(node.handle.metrics().worker_panics.get(), 1);
+    node.delete(&broken, 30).await;
+    node.cluster.until("released", |state| state.released == ["u"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_object_keeps_the_container_waiting_until_it_is_there() {
+    let node = Node::start().await;
+    let mut waits = pod("p", "u", "Never", "exit 0");
+    let key = json!({ "configMapKeyRef": { "name": "settings", "key": "level" } });
+    waits["spec"]["containers"][0]["env"] = json!([{ "name": "LEVEL", "valueFrom": key }]);
+    node.apply(&waits).await;
+    let reason = |text: &str| Some(("CreateContainerConfigError".to_owned(), text.to_owned()));
+    let missing = reason("configmap \"settings\" not found");
+    node.cluster.until("waits", |state| state.waiting("u") == missing).await;
+    node.cluster.set_config_map("settings", &[]);
+    let no_key = reason("couldn't find key level in ConfigMap ns/settings");
+    node.cluster.until("waits for the key", |state| state.waiting("u") == no_key).await;
+    node.cluster.set_config_map("settings", &[("level", "1")]);
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+    assert_eq!(node.cluster.state().restarts("u"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_volume_is_told_and_tried_again() {
+    let node = Node::start().await;
+    let mut waits = pod("p", "u", "Never", "exit 0");
+    waits["spec"]["volumes"] = json!([{ "name": "v", "secret": { "secretName": "keys" } }]);
+    node.apply(&waits).await;
+    node.cluster.until("told", |state| !state.events("u", "FailedMount").is_empty()).await;
+    {
+        let state = node.cluster.state();
+        let text = "MountVolume.SetUp failed for volume \"v\" : secret \"keys\" not found";
+        assert_eq!(state.events("u", "FailedMount")[0], text);
+        assert_eq!(state.waiting("u").unwrap().0, "ContainerCreating");
+    }
+    node.cluster.set_secret("keys", &[("k", "v")]);
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_runtime_class_or_handler_is_told() {
+    let node = Node::start().await;
+    let mut classed = pod("p", "u", "Never", "exit 0");
+    classed["spec"]["runtimeClassName"] = json!("gvisor");
+    node.apply(&classed).await;
+    let event = |text: &'static str| {
+        move |state: &super::cluster::State| state.events("u", "FailedCreatePodSandBox").last() == Some(&text)
+    };
+    let missing = "Failed to create pod sandbox: runtimeclass.node.k8s.io \"gvisor\" not found";
+    node.cluster.until("class", event(missing)).await;
+    node.cluster.change(|state| drop(state.handlers.insert("gvisor".into(), "runsc".into())));
+    let unknown =
+        "Failed to create pod sandbox: no runtime for \"runsc\" is configured; this node has: wasm, wasm-node";
+    node.cluster.until("handler", event(unknown)).await;
+    node.cluster.change(|state| drop(state.handlers.insert("gvisor".into(), "wasm".into())));
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_code_is_compiled_anew_once() {
+    let node = Node::start().await;
+    let stale = Error::Start(StartFailure::Stale("other engine".into()));
+    node.provider.refuse_artifact("sha256:example.com/tool:1", Some(stale));
+    node.apply(&pod("p", "u", "Never", "exit 0")).await;
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+    assert_eq!(node.cluster.state().recompiled, 1);
+    assert_eq!(node.provider.starts()[0].artifact.digest, "sha256:example.com/tool:1+fresh");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_imports_are_listed() {
+    let node = Node::start().await;
+    let imports = Error::Start(StartFailure::Imports(vec!["env::a".into(), "env::b".into()]));
+    node.provider.refuse_artifact("sha256:example.com/tool:1", Some(imports));
+    node.apply(&pod("p", "u", "Never", "exit 0")).await;
+    let text = "imports that this node does not provide: env::a, env::b".to_owned();
+    let waiting = Some(("CreateContainerError".to_owned(), text));
+    node.cluster.until("waits", |state| state.waiting("u") == waiting).await;
+    node.provider.refuse_artifact("sha256:example.com/tool:1", None);
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_provider_is_tried_again() {
+    let node = Node::start().await;
+    node.provider.refuse_next_start(Error::Full("1000 of 1000 in use".into()));
+    node.apply(&pod("p", "u", "Never", "exit 0")).await;
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+    let state = node.cluster.state();
+    assert_eq!(state.events("u", "Failed"), ["Error: no room for another run: 1000 of 1000 in use"]);
+    assert_eq!(state.restarts("u"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_runs_start_again_by_policy() {
+    let node = Node::start().await;
+    node.apply(&pod("always", "a", "Always", "never exit")).await;
+    node.apply(&pod("never", "n", "Never", "never exit")).await;
+    node.cluster.until("run", |state| state.phase("a") == "Running" && state.phase("n") == "Running").await;
+    node.provider.lose_all("the process was killed");
+    node.cluster.until("again", |state| state.restarts("a") == 1 && state.phase("n") == "Failed").await;
+    let (code, reason, message) = node.cluster.state().terminated("n").unwrap();
+    assert_eq!((code, reason.as_str()), (255, "Unknown"));
+    assert!(message.contains("the process was killed"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_image_waits_without_a_storm() {
+    let node = Node::start().await;
+    node.cluster.change(|state| state.broken.extend([("example.com/tool:1".into(), PullErrorKind::NotWasm)]));
+    node.apply(&pod("p", "u", "Never", "exit 0")).await;
+    let backing_off = |state: &super::cluster::State| state.waiting("u").is_some_and(|w| w.0 == "ImagePullBackOff");
+    node.cluster.until("waits", backing_off).await;
+    node.cluster.until("looks again", |state| state.pulls.len() >= 4).await;
+    {
+        let state = node.cluster.state();
+        assert_eq!(state.records.len(), 1, "{:?}", state.records);
+        assert_eq!(state.phase("u"), "Pending");
+    }
+    node.cluster.change(|state| state.broken.clear());
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_pull_secrets_are_told_and_the_pull_proceeds() {
+    let node = Node::start().await;
+    let mut secret = pod("p", "u", "Never", "exit 0");
+    secret["spec"]["imagePullSecrets"] = json!([{ "name": "a" }, { "name": "b" }]);
+    node.apply(&secret).await;
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+    let text = "Unable to retrieve some image pull secrets (a, b); attempting to pull the image may not succeed.";
+    assert_eq!(node.cluster.state().events("u", "FailedToRetrieveImagePullSecret"), [text]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_belongs_to_no_pod_is_ended() {
+    let node = Node::start().await;
+    let mut other = pod("p", "u", "Always", "never exit");
+    node.apply(&other).await;
+    node.cluster.until("runs", |state| state.phase("u") == "Running").await;
+    let known = node.provider.starts().remove(0);
+    let mut leaked = known.clone();
+    leaked.id = wasmnode_provider_api::RunId::new("ab".repeat(32)).unwrap();
+    node.provider.start(leaked).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(180)).await;
+    let listing = node.provider.list().await.unwrap();
+    assert_eq!(listing.runs.iter().map(|run| run.run.clone()).collect::<Vec<_>>(), [known.id]);
+    assert!(listing.exits.is_empty(), "its exit was acknowledged");
+    other["metadata"]["labels"] = json!({ "a": "b" });
+    node.apply(&other).await;
+    assert_eq!(node.cluster.state().phase("u"), "Running");
+}

@@ -1,0 +1,68 @@
+//! Each action and what carries it out.
+
+use std::sync::Arc;
+
+use wasmnode_core::pod::{Action, Event, PullError, Pulled};
+
+use super::Worker;
+use crate::actions::start::Start;
+use crate::actions::stop::How;
+use crate::actions::{pull, sandbox, start, stop, volumes};
+use crate::images::PulledImage;
+use crate::site::Answer;
+
+impl Worker {
+    pub(super) fn perform(&mut self, action: Action) {
+        let (site, desired) = (Arc::clone(&self.site), self.desired());
+        match action {
+            Action::Mount => self.spawn(async move {
+                let result = volumes::set_up(&site, &desired).await;
+                site.answer(Answer::Event(Event::Mounted(result))).await;
+            }),
+            Action::CreateSandbox => self.spawn(async move {
+                let result = sandbox::create(&site, &desired).await;
+                site.answer(Answer::Event(Event::SandboxReady(result))).await;
+            }),
+            Action::Pull { container, image } => self.spawn(pull::pull(site, desired, container, image)),
+            Action::Start { container, attempt } => self.start(container, attempt),
+            Action::Stop { container, attempt } => self.spawn(stop::stop(site, container, attempt, How::Stop)),
+            Action::Kill { container, attempt } => self.spawn(stop::stop(site, container, attempt, How::Kill)),
+            Action::Record(record) => site.record(&desired, record),
+            Action::RemoveSandbox => self.spawn(async move {
+                sandbox::remove(&site).await;
+                site.answer(Answer::Event(Event::SandboxRemoved)).await;
+            }),
+            Action::Unmount => {
+                (self.refresh_at, self.unmounting) = (None, true);
+                self.spawn(async move {
+                    volumes::tear_down(&site).await;
+                    site.answer(Answer::Event(Event::Unmounted)).await;
+                });
+            }
+            Action::Release { delete } => self.released = Some(delete),
+        }
+    }
+
+    /// The route first: the run's events must find their way.
+    fn start(&mut self, container: String, attempt: u32) {
+        if let Ok(run) = self.site.run(&container, attempt) {
+            self.site.context.routes.open(run, self.site.mailbox.clone(), &container, attempt);
+        }
+        let image = self.images.get(&container).cloned();
+        let start = Start { desired: self.desired(), container, attempt, image };
+        self.spawn(start::start(Arc::clone(&self.site), start));
+    }
+
+    /// Keeps the image for the start that follows. The one before is needed by nobody but the run that has it open.
+    pub(super) fn pulled(&mut self, container: String, image: String, result: Result<PulledImage, PullError>) -> Event {
+        let result = result.map(|found| {
+            let pulled =
+                Pulled { image_id: found.image_id.clone(), size_bytes: found.size_bytes, timing: found.timing };
+            if self.desired().container(&container).is_some_and(|container| container.image == image) {
+                self.images.insert(container.clone(), found);
+            }
+            pulled
+        });
+        Event::Pulled { container, image, result }
+    }
+}
