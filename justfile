@@ -28,8 +28,9 @@ guests:
     tests/guests/build.sh
 
 # the main job, from an empty cluster to logs; --keep leaves it running
-demo *ARGS: cluster guests build
-    cargo run --quiet --package wasmnode-tests --bin demo -- {{ARGS}}
+demo *ARGS: cluster guests
+    cargo build --workspace --bins
+    target/debug/demo {{ARGS}}
 
 # one JSON line per figure
 bench *ARGS: cluster guests

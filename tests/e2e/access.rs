@@ -146,7 +146,7 @@ pub(crate) async fn an_agent_without_rights_says_which_and_goes_on(scene: Scene)
     let patience = Duration::from_secs(60);
     wasmnode_tests::eventually::eventually(patience, "what is missing in the log", || async {
         let text = std::fs::read_to_string(&log)?;
-        ensure!(text.contains("cannot create resource \"nodes\""), "{text}");
+        ensure!(text.contains("resource \"nodes\"") && text.contains("group system:nodes"), "{text}");
         Ok(())
     })
     .await?;

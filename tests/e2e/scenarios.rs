@@ -186,6 +186,7 @@ pub(crate) async fn the_service_account_token_is_valid(scene: Scene) -> Result<(
         "read /all/user",
         "read /all/name",
         "read /all/labels",
+        "print",
         "sleep 1h",
     ];
     let mut object = once("projected", &image, &steps);

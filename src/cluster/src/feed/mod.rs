@@ -61,11 +61,15 @@ impl Feed {
         let mut stream = pin!(watcher(Api::<Pod>::all(self.client.clone()), config));
         let mut tracker = Tracker::default();
         let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(5));
+        let mut told = None;
         while let Some(event) = stream.next().await {
             let events = match event {
-                Ok(event) => tracker.apply(event),
+                Ok(event) => {
+                    told = None;
+                    tracker.apply(event)
+                }
                 Err(error) => {
-                    self.failed(&error.into());
+                    self.failed(error.into(), &mut told);
                     tokio::time::sleep(pauses.next()).await;
                     continue;
                 }
@@ -87,9 +91,13 @@ impl Feed {
         self.events.send(event).await.is_ok()
     }
 
-    fn failed(&self, error: &ApiError) {
+    /// The same failure is told once: the watch is tried again every few seconds, for ever.
+    fn failed(&self, error: ApiError, told: &mut Option<ApiError>) {
         self.metrics.feed_errors.add();
-        warn!(%error, "Watch of this node's pods was interrupted");
+        if told.as_ref() != Some(&error) {
+            warn!(%error, "Watch of this node's pods was interrupted, trying again");
+            *told = Some(error);
+        }
     }
 }
 

@@ -94,7 +94,11 @@ impl Registration {
         if told.as_ref() == Some(&error) {
             debug!(%error, node = self.name(), "Failed to register the node again");
         } else {
-            warn!(%error, node = self.name(), "Failed to register the node, trying again");
+            let node = self.name();
+            let forbidden = error.is_forbidden();
+            let remedy =
+                forbidden.then(|| format!("give the kubeconfig the user system:node:{node} of the group system:nodes"));
+            warn!(%error, node, remedy, "Failed to register the node, trying again");
             *told = Some(error);
         }
     }

@@ -1,0 +1,76 @@
+//! The engine and the images it runs.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tracing::info;
+use wasmnode_images::{CompileConfig, Engines, Images, Timeouts};
+use wasmnode_provider_api::{Configure, EngineName, Hello, Provider, Welcome};
+use wasmnode_provider_wasmtime::WasmtimeProvider;
+
+use crate::config::Config;
+use crate::config::sections::Switch;
+use crate::version;
+
+/// The agent's program. The link leads to the file that this process was started from, even after it was replaced:
+/// only that one makes code that this engine can load.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// The engine, once it was said hello to.
+pub(super) struct Engine {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) welcome: Welcome,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Makes it and reserves its address space.
+    pub(super) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let settings = wasmnode_provider_wasmtime::Settings {
+            capacity: config.file.capacity,
+            wasip3: config.file.wasip3 == Switch::On,
+            ..wasmnode_provider_wasmtime::Settings::default()
+        };
+        // Reserving the pool's address space takes some milliseconds.
+        let making = tokio::task::spawn_blocking(|| WasmtimeProvider::new(settings));
+        let provider = making.await.context("cannot make the engine")?.context("cannot make the engine")?;
+        let hello = Hello { protocol: wasmnode_provider_wasmtime::PROTOCOL, build: version::WASMNODE.to_owned() };
+        let welcome = provider.hello(hello).await.context("the engine does not answer")?;
+        provider.configure(Configure::default()).await.context("the engine refuses its settings")?;
+        info!(
+            runtime = welcome.runtime,
+            capacity = welcome.capacity,
+            features = welcome.features.join(","),
+            "The engine is ready"
+        );
+        Ok(Self { provider: Arc::new(provider), welcome })
+    }
+}
+
+/// Opens the image store, with code for these engines.
+pub(super) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::Result<Images> {
+    let id = |name| welcome.engines.iter().find(|engine| engine.name == name).map(|engine| engine.id.to_string());
+    let file = &config.file;
+    let config = wasmnode_images::Config {
+        root: config.root_dir.clone(),
+        insecure_registries: file.insecure_registries.clone(),
+        max_module_size: file.max_module_size.0,
+        compile: CompileConfig {
+            program: PROGRAM.into(),
+            jobs: file.compile.jobs,
+            memory_bytes: file.compile.memory_limit.0,
+            timeout: file.compile.timeout.0,
+            nice: file.compile.nice,
+        },
+        engines: Engines {
+            base: id(EngineName::Base).context("the engine has no base configuration")?,
+            wasip3: id(EngineName::Wasip3),
+        },
+        pull_parallelism: file.max_parallel_image_pulls,
+        timeouts: Timeouts::default(),
+        size_limit: file.image_store_size_limit.0,
+    };
+    let opening = tokio::task::spawn_blocking(|| Images::open(config)).await.context("cannot open the image store")?;
+    opening.context("cannot open the image store")
+}

@@ -1,0 +1,65 @@
+//! `wasmnode`: a Kubernetes node agent that runs WebAssembly pods.
+//!
+//! One binary, several verbs. This crate parses, builds and joins; what a node does lives in the crates it wires
+//! together (`docs/architecture.md`).
+
+mod agent;
+mod args;
+mod compile;
+mod config;
+mod docs;
+mod exit;
+mod host;
+mod layout;
+mod lock;
+mod log;
+mod metrics;
+mod node;
+mod tmpfs;
+mod version;
+mod wire;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use args::{Cli, ConfigVerb, Verb};
+use config::Config;
+use exit::Failure;
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    // The agent quotes what a compile job says in events, where the program's name tells nobody anything.
+    let prefix = if matches!(verb, Verb::Compile(_)) { "" } else { "wasmnode: " };
+    match run(verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "{prefix}{}", exit::one_line(&failure.to_string()));
+            ExitCode::from(&failure)
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Agent(args) => agent::run(Config::load(args.into())?),
+        Verb::Compile(args) => compile::run(&args),
+        Verb::Config(ConfigVerb::Show(args)) => print(&Config::load(args.into())?.to_yaml()),
+        Verb::Version => print(&format!("wasmnode {}\n", version::long())),
+        Verb::Docs { dir } => {
+            let written = docs::write(&dir).with_context(|| format!("cannot write pages to {}", dir.display()))?;
+            written.iter().try_for_each(|path| print(&format!("{}\n", path.display())))
+        }
+    }
+}
+
+/// To standard output; a reader that left early (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
+        _ => Ok(()),
+    }
+}
