@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use tower::{BoxError, ServiceExt};
+use tower::{BoxError, Service, ServiceExt};
 
 /// A kubeconfig with all its certificates inline is a few KiB.
 const KUBECONFIG_LIMIT: u64 = 1 << 20;
@@ -18,6 +18,10 @@ const KUBECONFIG_LIMIT: u64 = 1 << 20;
 /// A connection that carries nothing is probed after this long, and given up after as long without an answer: a watch
 /// on a connection that a firewall forgot would otherwise be silent for minutes.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// An answer that has not begun by then does not come: the API server gives up on a request after 60 s, and a watch
+/// begins at once. What a watch or a list says afterwards may take longer.
+const BEGINS_WITHIN: Duration = Duration::from_secs(75);
 
 /// Why there is no client. One line each: the binary prints it and ends.
 #[derive(Debug, thiserror::Error)]
@@ -94,13 +98,23 @@ fn build(mut config: Config) -> kube::Result<Client> {
     config.headers.push((USER_AGENT, agent));
     let https = config.rustls_https_connector_with_connector(connector())?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
-    let http = http.map_err(BoxError::from);
+    let http = bounded(http.map_err(BoxError::from));
     let builder = ClientBuilder::new(http, config.default_namespace.clone());
     let headers = config.extra_headers_layer()?;
     let base = config.base_uri_layer();
     Ok(match config.auth_layer()? {
         Some(auth) => builder.with_layer(&headers).with_layer(&auth).with_layer(&base).build(),
         None => builder.with_layer(&headers).with_layer(&base).build(),
+    })
+}
+
+/// Without this, a list or watch waits for ever for a server that took the request and is stuck.
+fn bounded<S, R, T>(service: S) -> impl Service<R, Response = T, Error = BoxError, Future: Send> + Clone
+where
+    S: Service<R, Response = T, Error = BoxError, Future: Send> + Clone,
+{
+    service.map_future(|answer| async {
+        tokio::time::timeout(BEGINS_WITHIN, answer).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
     })
 }
 
@@ -144,6 +158,14 @@ mod tests {
         assert_eq!(no_server, "kubeconfig FILE names no server for its current context: set clusters[].cluster.server");
         let no_cluster = error_of(CONTEXT).await;
         assert_eq!(no_cluster, "kubeconfig FILE is not valid: failed to load the cluster of context: k");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_a_request_and_is_stuck_is_not_waited_for() {
+        let stuck = tower::service_fn(|()| std::future::pending::<Result<(), BoxError>>());
+        let start = tokio::time::Instant::now();
+        assert!(bounded(stuck).oneshot(()).await.is_err());
+        assert_eq!(start.elapsed(), BEGINS_WITHIN);
     }
 
     #[tokio::test]

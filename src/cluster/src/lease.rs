@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::api::{ApiError, call};
 use crate::metrics::ClusterMetrics;
 use crate::node::NodeView;
-use crate::retry::{Pauses, jittered};
+use crate::retry::{Pauses, Told, jittered};
 
 /// `nodeLeaseDurationSeconds`.
 const DURATION_SECONDS: i32 = 40;
@@ -32,13 +32,14 @@ pub struct Heartbeat {
     view: NodeView,
     metrics: Arc<ClusterMetrics>,
     last: Option<Lease>,
+    told: Told,
 }
 
 impl Heartbeat {
     /// `view` gives the Node's UID, which the lease is owned by.
     pub fn new(client: Client, node: String, view: NodeView, metrics: Arc<ClusterMetrics>) -> Self {
         let leases = Api::namespaced(client, "kube-node-lease");
-        Self { leases, node, view, metrics, last: None }
+        Self { leases, node, view, metrics, last: None, told: Told::default() }
     }
 
     /// Until `shutdown`. Begins once the node is registered.
@@ -63,16 +64,22 @@ impl Heartbeat {
         if let Some(lease) = self.last.take() {
             for _ in 0..UPDATE_TRIES {
                 match self.update(lease.clone(), owner).await {
-                    Ok(lease) => return self.last = Some(lease),
+                    Ok(lease) => return self.renewed(lease),
                     Err(error) => self.failed(&error),
                 }
             }
         }
-        self.last = Some(self.ensure(owner).await);
+        let lease = self.ensure(owner).await;
+        self.renewed(lease);
+    }
+
+    fn renewed(&mut self, lease: Lease) {
+        self.told.reset();
+        self.last = Some(lease);
     }
 
     /// Reads or creates the lease, however long that takes.
-    async fn ensure(&self, owner: &str) -> Lease {
+    async fn ensure(&mut self, owner: &str) -> Lease {
         let mut pauses = Pauses::patient();
         loop {
             match self.read_or_create(owner).await {
@@ -100,9 +107,11 @@ impl Heartbeat {
         call(self.leases.replace(&self.node, &PostParams::default(), &lease)).await
     }
 
-    fn failed(&self, error: &ApiError) {
+    fn failed(&mut self, error: &ApiError) {
         self.metrics.lease_errors.add();
-        warn!(%error, node = self.node, "Failed to renew the node lease");
+        if self.told.is_news(error) {
+            warn!(%error, node = self.node, "Failed to renew the node lease, trying again");
+        }
     }
 }
 

@@ -4,8 +4,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 use wasmnode_core::backoff::Backoff;
+
+use crate::api::ApiError;
 
 /// A number from 0 to 1. Only for spreading load: it comes from the hasher's keys, which are random and no secret.
 pub(crate) fn random() -> f64 {
@@ -18,8 +21,8 @@ pub(crate) fn jittered(period: Duration, fraction: f64) -> Duration {
     period.mul_f64(1.0 + fraction * random())
 }
 
-/// Doubling pauses that begin anew after a quiet time. A watch tells of errors but not of success, so that time is
-/// the only sign of recovery there is.
+/// Doubling pauses that begin anew after a success, or after a quiet time: a watch that was resumed may have nothing to
+/// tell for long.
 #[derive(Debug)]
 pub(crate) struct Pauses {
     backoff: Backoff,
@@ -55,6 +58,31 @@ impl Pauses {
     }
 }
 
+/// The last failure of something that is tried again every few seconds, for ever: to be told once, not every time.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Option<ApiError>);
+
+impl Told {
+    /// Whether this failure is another one than the last.
+    pub(crate) fn is_news(&mut self, error: &ApiError) -> bool {
+        let news = self.0.as_ref() != Some(error);
+        if news {
+            self.0 = Some(error.clone());
+        }
+        news
+    }
+
+    /// After a success.
+    pub(crate) fn reset(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// Whether the API server has answered. `Init` comes before it is asked.
+pub(crate) fn is_answer<K, E>(event: &Result<Event<K>, E>) -> bool {
+    event.as_ref().is_ok_and(|event| !matches!(event, Event::Init))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +104,18 @@ mod tests {
         }
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(pauses.next() < Duration::from_millis(120));
+        pauses.next();
+        pauses.reset();
+        assert!(pauses.next() < Duration::from_millis(120));
+    }
+
+    #[test]
+    fn failures_are_news_when_they_differ() {
+        let (away, late) = (ApiError::Unreachable("away".to_owned()), ApiError::TimedOut);
+        let mut told = Told::default();
+        let news = [&away, &away, &late, &away].map(|error| told.is_news(error));
+        assert_eq!(news, [true, false, true, true]);
+        told.reset();
+        assert!(told.is_news(&away));
     }
 }

@@ -76,8 +76,7 @@ mod tests {
     #[test]
     fn crashes_wait_0_10_20_and_at_most_300_seconds() {
         let mut backoff = CrashBackoff::new(SignedDuration::from_secs(300));
-        let delays: Vec<i64> =
-            (0..8).map(|_| backoff.due(at(0), at(1)).duration_since(at(1)).as_secs()).collect();
+        let delays: Vec<i64> = (0..8).map(|_| backoff.due(at(0), at(1)).duration_since(at(1)).as_secs()).collect();
         assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
     }
 

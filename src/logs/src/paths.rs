@@ -98,8 +98,9 @@ fn open_if_there(root: &Path, relative: &Path) -> io::Result<Option<Root>> {
 fn attempt_of(name: &str) -> Option<u32> {
     let (number, rest) = name.split_once('.')?;
     let is_log = rest == "log" || rest.starts_with("log.");
-    // u32::from_str accepts a sign, which no file of ours has.
-    if is_log && number.bytes().all(|b| b.is_ascii_digit()) { number.parse().ok() } else { None }
+    // Parsing accepts a sign, which no file of ours has. A restart count is an int32: a larger number is a planted one.
+    let digits = is_log && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse::<i32>().ok().filter(|_| digits).map(i32::unsigned_abs)
 }
 
 #[cfg(test)]
@@ -132,6 +133,8 @@ mod tests {
             ("+1.log", None),
             ("1.logs", None),
             (".log", None),
+            ("2147483647.log", Some(2_147_483_647)),
+            ("2147483648.log", None),
             ("99999999999.log", None),
             ("log", None),
         ] {

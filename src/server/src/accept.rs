@@ -13,6 +13,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,7 +23,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::activity::Activity;
-use crate::auth::{Gate, from_certificates};
+use crate::auth::{Gate, Peer};
 use crate::config::MAX_HEADER;
 use crate::metrics::Requests;
 use crate::routes::plain;
@@ -30,6 +31,9 @@ use crate::{Limits, User};
 
 /// Requests at the same time on one HTTP/2 connection. The API server multiplexes followed logs on few.
 const MAX_STREAMS: u32 = 250;
+
+/// Bytes of bodies that a client may send before they are read. No request that is served has one.
+const WINDOW: u32 = 64 << 10;
 
 /// How often an HTTP/2 connection is asked for a sign of life, and how long that may take.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
@@ -58,11 +62,18 @@ pub(crate) async fn connection(shared: Arc<Shared>, stream: TcpStream, client: S
 }
 
 async fn serve(shared: &Arc<Shared>, stream: TlsStream<TcpStream>) {
-    let peer = stream.get_ref().1.peer_certificates().and_then(from_certificates).map(Arc::new);
-    let activity = Activity::new();
+    let peer = stream.get_ref().1.peer_certificates().and_then(Peer::of);
+    let (activity, stranger) = (Activity::new(), CancellationToken::new());
     let service = service_fn(|request| {
-        let (shared, peer, in_progress) = (shared.clone(), peer.clone(), activity.begin());
-        async move { Ok::<_, Infallible>(answer(&shared, peer, request).await.map(|body| in_progress.track(body))) }
+        let (shared, in_progress, stranger) = (shared.clone(), activity.begin(), stranger.clone());
+        let user = peer.as_ref().and_then(|peer| peer.user(Timestamp::now()));
+        async move {
+            let response = answer(&shared, user, request).await;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                stranger.cancel();
+            }
+            Ok::<_, Infallible>(response.map(|body| in_progress.track(body)))
+        }
     });
     let builder = builder(&shared.limits);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -70,6 +81,8 @@ async fn serve(shared: &Arc<Shared>, stream: TlsStream<TcpStream>) {
         result = connection.as_mut() => result,
         () = async { tokio::select! {
             () = activity.idle(shared.limits.idle) => {}
+            // A stranger does not get to keep one of the connections.
+            () = stranger.cancelled() => {}
             () = shared.stopping.cancelled() => {}
         } } => {
             connection.as_mut().graceful_shutdown();
@@ -90,20 +103,22 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADER)
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
     builder
 }
 
 /// The gate, then the routes. Nothing else answers.
-async fn answer(shared: &Shared, peer: Option<Arc<User>>, request: Request<Incoming>) -> Response {
+async fn answer(shared: &Shared, user: Option<Arc<User>>, request: Request<Incoming>) -> Response {
     let (parts, body) = request.into_parts();
     shared.requests.request(&parts.method, parts.uri.path());
-    if let Err(denial) = shared.gate.check(peer, &parts).await {
+    if let Err(denial) = shared.gate.check(user, &parts).await {
         let mut response = denial.into_response();
         shared.requests.denied(response.status());
         if response.status() == StatusCode::UNAUTHORIZED && parts.version < Version::HTTP_2 {
-            // A stranger does not get to keep one of the connections.
+            // HTTP/2 has a frame for that, which the connection sends.
             response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         return response;

@@ -54,8 +54,9 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Bytes of a request's header: the kubelet's bound.
-pub(crate) const MAX_HEADER: u32 = 1 << 20;
+/// Bytes of a request's header, the longest token included. A kubelet takes a MiB; as anybody may open every connection
+/// there is and send that much before being asked who they are, that would be a GiB in the process that runs the pods.
+pub(crate) const MAX_HEADER: u32 = 64 << 10;
 
 impl Default for Limits {
     fn default() -> Self {

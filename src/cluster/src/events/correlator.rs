@@ -112,7 +112,6 @@ fn combined(mut event: Event, now: Timestamp) -> Event {
     let message = event.message.unwrap_or_default();
     event.metadata.name = Some(object::name(event.involved_object.name.as_deref().unwrap_or_default(), now));
     event.message = Some(format!("(combined from similar events): {message}"));
-    event.involved_object.field_path = None;
     event
 }
 
@@ -179,7 +178,9 @@ mod tests {
             let message = format!("try {n}");
             assert_eq!(observe(&mut correlator, event("p", "Unhealthy", &message, n), n), format!("create {message}"));
         }
-        let tenth = observe(&mut correlator, event("p", "Unhealthy", "try 9", 9), 9);
+        let mut last = event("p", "Unhealthy", "try 9", 9);
+        last.involved_object.field_path = Some("spec.containers{c}".to_owned());
+        let tenth = observe(&mut correlator, last, 9);
         assert_eq!(tenth, "create (combined from similar events): try 9");
         let next = observe(&mut correlator, event("p", "Unhealthy", "try 10", 10), 10);
         assert_eq!(next, "count 2 (combined from similar events): try 10");

@@ -77,7 +77,8 @@ fn event(
 
 /// `OBJECT.<hexadecimal nanoseconds>`.
 pub(super) fn name(object: &str, now: Timestamp) -> String {
-    format!("{}.{:x}", truncated(object, NAME_LIMIT), now.as_nanosecond())
+    // What is left of a cut name must still end in a letter or digit.
+    format!("{}.{:x}", truncated(object, NAME_LIMIT).trim_end_matches(['-', '.']), now.as_nanosecond())
 }
 
 #[cfg(test)]
@@ -118,6 +119,9 @@ mod tests {
             json!({"kind": "Node", "apiVersion": "v1", "name": "wasm-1"})
         );
         assert_eq!(event.message.unwrap().len(), MESSAGE_LIMIT);
-        assert!(name(&"n".repeat(253), "2026-11-22T10:00:00Z".parse().unwrap()).len() <= 253);
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        assert!(name(&"n".repeat(253), now).len() <= 253);
+        let cut = name(&format!("{}-.{}", "n".repeat(NAME_LIMIT - 2), "n".repeat(10)), now);
+        assert!(cut.starts_with(&format!("{}.", "n".repeat(NAME_LIMIT - 2))), "{cut}");
     }
 }

@@ -65,7 +65,9 @@ impl EventSender {
         for attempt in 0..TRIES {
             match self.send(&event, patch.as_ref()).await {
                 Ok(()) => return self.metrics.events_sent.add(),
-                Err(error) if refused(&error) => return self.give_up(&event, &error),
+                // Its name is unique, so that it is there: the answer to the attempt before was lost.
+                Err(error) if error.is_conflict() && attempt > 0 => return self.metrics.events_sent.add(),
+                Err(error) if is_refusal(&error) => return self.give_up(&event, &error),
                 Err(error) => debug!(%error, "Failed to send an event, trying again"),
             }
             // All nodes notice the API server's absence at once; they need not come back at once.
@@ -101,9 +103,10 @@ impl EventSender {
     }
 }
 
-/// The API server understood and will not have it, for example because the namespace is being deleted.
-fn refused(error: &ApiError) -> bool {
-    matches!(error.code(), 400..=499) && error.code() != 429
+/// The API server will not have it, for example because the namespace is being deleted or an admission webhook fails.
+/// As client-go does, such an event is given up at once: one namespace's events must not hold up all others.
+fn is_refusal(error: &ApiError) -> bool {
+    !matches!(error.code(), 0 | 429 | 503 | 504)
 }
 
 #[cfg(test)]
@@ -144,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_tried_again_and_refusals_are_not() {
-        let (fake, log) = log(vec![500, 503, 200, 403, 200]);
+        let (fake, log) = log(vec![504, 503, 200, 403, 200]);
         let metrics = send(&fake, &["a", "b", "c"]).await;
         assert_eq!(*log.lock().unwrap(), ["POST a", "POST a", "POST a", "POST b", "POST c"]);
         assert_eq!((metrics.events_sent.get(), metrics.events_failed.get()), (2, 1));
@@ -160,10 +163,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_event_is_given_up_after_twelve_tries() {
-        let (fake, log) = log(vec![500; 12]);
+        let (fake, log) = log(vec![503; 12]);
         let metrics = send(&fake, &["a", "b"]).await;
         assert_eq!(log.lock().unwrap().len(), 13);
         assert_eq!((metrics.events_sent.get(), metrics.events_failed.get()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_event_holds_up_no_other() {
+        let (fake, log) = log(vec![500, 200, 422, 200]);
+        let start = tokio::time::Instant::now();
+        let metrics = send(&fake, &["a", "b", "c", "d"]).await;
+        assert_eq!(*log.lock().unwrap(), ["POST a", "POST b", "POST c", "POST d"]);
+        assert_eq!((metrics.events_sent.get(), metrics.events_failed.get()), (2, 2));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_whose_answer_was_lost_counts_as_sent() {
+        let (fake, _) = log(vec![504, 409]);
+        let metrics = send(&fake, &["a"]).await;
+        assert_eq!((metrics.events_sent.get(), metrics.events_failed.get()), (1, 0));
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use wasmnode_core::PodRef;
 use self::tracker::Tracker;
 use crate::api::ApiError;
 use crate::metrics::ClusterMetrics;
-use crate::retry::Pauses;
+use crate::retry::{Pauses, Told, is_answer};
 
 /// Bound of the queue to the supervisor. A first list delivers every pod of the node at once; a full queue only slows
 /// the watch down (the API server buffers, and closes a watch that falls too far behind: then everything is listed
@@ -61,15 +61,16 @@ impl Feed {
         let mut stream = pin!(watcher(Api::<Pod>::all(self.client.clone()), config));
         let mut tracker = Tracker::default();
         let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(5));
-        let mut told = None;
+        let mut told = Told::default();
         while let Some(event) = stream.next().await {
+            if is_answer(&event) {
+                pauses.reset();
+                told.reset();
+            }
             let events = match event {
-                Ok(event) => {
-                    told = None;
-                    tracker.apply(event)
-                }
+                Ok(event) => tracker.apply(event),
                 Err(error) => {
-                    self.failed(error.into(), &mut told);
+                    self.failed(&error.into(), &mut told);
                     tokio::time::sleep(pauses.next()).await;
                     continue;
                 }
@@ -91,12 +92,10 @@ impl Feed {
         self.events.send(event).await.is_ok()
     }
 
-    /// The same failure is told once: the watch is tried again every few seconds, for ever.
-    fn failed(&self, error: ApiError, told: &mut Option<ApiError>) {
+    fn failed(&self, error: &ApiError, told: &mut Told) {
         self.metrics.feed_errors.add();
-        if told.as_ref() != Some(&error) {
+        if told.is_news(error) {
             warn!(%error, "Watch of this node's pods was interrupted, trying again");
-            *told = Some(error);
         }
     }
 }
@@ -146,5 +145,37 @@ mod tests {
         assert!(metrics.feed_errors.get() >= 2);
         shutdown.cancel();
         task.await.unwrap();
+    }
+
+    /// An API server that is away for long, and later loses its watches now and then: each loss is short.
+    #[tokio::test(start_paused = true)]
+    async fn pauses_begin_anew_after_a_success_and_grow_without_one() {
+        let times: Arc<std::sync::Mutex<Vec<tokio::time::Instant>>> = Arc::default();
+        let asked = times.clone();
+        let fake = FakeApi::new(move |request| {
+            if request.query.contains("watch=true") {
+                let expired = json!({"code": 410, "status": "Failure", "reason": "Expired", "message": "too old"});
+                return Answer::lines(&[json!({"type": "ERROR", "object": expired})]);
+            }
+            let mut asked = asked.lock().unwrap();
+            asked.push(tokio::time::Instant::now());
+            match asked.len() {
+                ..=10 => Answer::status(503, "away"),
+                11..=13 => Answer::ok(json!({"metadata": {"resourceVersion": "5"}, "items": []})),
+                _ => Answer::never(),
+            }
+        });
+        let (sender, mut events) = mpsc::channel(FEED_QUEUE);
+        let feed = Feed::new(fake.client(), "wasm-1".to_owned(), sender, Arc::default());
+        let task = tokio::spawn(feed.run(CancellationToken::new()));
+        for _ in 0..3 {
+            assert_eq!(next(&mut events).await, "synced");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        task.abort();
+        let times = times.lock().unwrap();
+        let pauses: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+        assert!(pauses[7..10].iter().all(|pause| *pause >= 5.0), "{pauses:?}");
+        assert!(pauses[10..].iter().all(|pause| *pause < 0.25), "{pauses:?}");
     }
 }

@@ -17,7 +17,7 @@ use wasmnode_core::node::{NodeFacts, metadata_patch, new_node};
 use super::NodeView;
 use crate::api::{ApiError, call};
 use crate::metrics::ClusterMetrics;
-use crate::retry::Pauses;
+use crate::retry::{Pauses, Told, is_answer};
 
 /// Registers the node and follows it.
 pub struct Registration {
@@ -56,7 +56,7 @@ impl Registration {
 
     async fn register(&self) {
         let mut pauses = Pauses::patient();
-        let mut told = None;
+        let mut told = Told::default();
         loop {
             match self.attempt().await {
                 Ok(node) => {
@@ -64,7 +64,7 @@ impl Registration {
                     info!(node = self.name(), uid = node.metadata.uid, "Registered the node");
                     return self.view.observe(node);
                 }
-                Err(error) => self.failed(error, &mut told),
+                Err(error) => self.failed(&error, &mut told),
             }
             tokio::time::sleep(pauses.next()).await;
         }
@@ -88,19 +88,16 @@ impl Registration {
         }
     }
 
-    /// The same failure is told once: it is tried again every few seconds, for ever.
-    fn failed(&self, error: ApiError, told: &mut Option<ApiError>) {
+    fn failed(&self, error: &ApiError, told: &mut Told) {
         self.metrics.node_errors.add();
-        if told.as_ref() == Some(&error) {
-            debug!(%error, node = self.name(), "Failed to register the node again");
-        } else {
-            let node = self.name();
-            let forbidden = error.is_forbidden();
-            let remedy =
-                forbidden.then(|| format!("give the kubeconfig the user system:node:{node} of the group system:nodes"));
-            warn!(%error, node, remedy, "Failed to register the node, trying again");
-            *told = Some(error);
+        if !told.is_news(error) {
+            return;
         }
+        let node = self.name();
+        let forbidden = error.is_forbidden();
+        let remedy =
+            forbidden.then(|| format!("give the kubeconfig the user system:node:{node} of the group system:nodes"));
+        warn!(%error, node, remedy, "Failed to register the node, trying again");
     }
 
     /// Returns when the Node is gone.
@@ -110,6 +107,9 @@ impl Registration {
         let mut pauses = Pauses::patient();
         let mut listed = false;
         while let Some(event) = stream.next().await {
+            if is_answer(&event) {
+                pauses.reset();
+            }
             match event {
                 Ok(Event::Init) => listed = false,
                 Ok(Event::InitApply(node) | Event::Apply(node)) => {

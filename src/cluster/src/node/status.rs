@@ -19,7 +19,7 @@ use wasmnode_core::node::{
 use super::NodeView;
 use crate::api::{ApiError, call};
 use crate::metrics::ClusterMetrics;
-use crate::retry::{jittered, random};
+use crate::retry::{Told, jittered, random};
 
 /// Requests of one pass; the next pass comes soon enough.
 const TRIES: u32 = 5;
@@ -52,6 +52,7 @@ pub struct StatusReporter {
     unschedulable: Option<bool>,
     /// UID of the Node whose state has been told.
     told: Option<String>,
+    failure: Told,
 }
 
 /// What cannot wait for the next pass when it changes.
@@ -86,6 +87,7 @@ impl StatusReporter {
             tried: None,
             unschedulable: None,
             told: None,
+            failure: Told::default(),
         }
     }
 
@@ -134,7 +136,7 @@ impl StatusReporter {
             let facts = self.facts.borrow().clone();
             self.tell_schedulable(&facts.name, &node);
             match self.post(&facts, &node).await {
-                Ok(()) => return,
+                Ok(()) => return self.failure.reset(),
                 // The watch of registration notices, too.
                 Err(error) if error.is_not_found() => return,
                 Err(error) => self.failed(&error),
@@ -143,7 +145,7 @@ impl StatusReporter {
     }
 
     /// The Node as it stands: as last seen, or after a failure as the API server has it.
-    async fn stands(&self, attempt: u32) -> Option<Arc<Node>> {
+    async fn stands(&mut self, attempt: u32) -> Option<Arc<Node>> {
         if attempt > 0 {
             let name = self.facts.borrow().name.clone();
             match call(self.nodes.get(&name)).await {
@@ -196,9 +198,11 @@ impl StatusReporter {
         self.recorder.node(record.severity, record.reason, record.message);
     }
 
-    fn failed(&self, error: &ApiError) {
+    fn failed(&mut self, error: &ApiError) {
         self.metrics.node_errors.add();
-        warn!(%error, "Failed to post the node status");
+        if self.failure.is_news(error) {
+            warn!(%error, "Failed to post the node status, trying again");
+        }
     }
 }
 

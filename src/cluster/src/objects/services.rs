@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::api::ApiError;
 use crate::metrics::ClusterMetrics;
-use crate::retry::Pauses;
+use crate::retry::{Pauses, is_answer};
 
 /// By namespace, then name.
 type Index = HashMap<String, BTreeMap<String, Arc<Service>>>;
@@ -35,6 +35,9 @@ impl Services {
         let mut pauses = Pauses::patient();
         let mut listing = Index::default();
         while let Some(event) = stream.next().await {
+            if is_answer(&event) {
+                pauses.reset();
+            }
             match event {
                 Ok(event) => self.apply(event, &mut listing),
                 Err(error) => {

@@ -19,7 +19,7 @@ use wasmnode_core::ObjectError;
 
 use crate::api::ApiError;
 use crate::metrics::ClusterMetrics;
-use crate::retry::Pauses;
+use crate::retry::{Pauses, is_answer};
 
 /// How long a reader waits for a watch's first answer.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -156,6 +156,9 @@ async fn until_final<K: Watched>(
     let mut listed = false;
     let mut failures = 0;
     while let Some(event) = stream.next().await {
+        if is_answer(&event) {
+            pauses.reset();
+        }
         match event {
             Ok(Event::Init) => listed = false,
             Ok(Event::InitApply(object) | Event::Apply(object)) => {

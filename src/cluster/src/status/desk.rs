@@ -17,44 +17,9 @@ use tokio::time::Instant;
 use wasmnode_core::PodRef;
 
 use super::carry::carry_over;
+use super::job::{End, Job, Report};
 use super::patch;
 use crate::retry::Pauses;
-
-/// Something to ask of the API server for one pod.
-#[derive(Debug, Clone)]
-pub(super) struct Job {
-    pub(super) pod: PodRef,
-    /// The pod as last seen; none: read it, and do nothing else.
-    pub(super) known: Option<Arc<Pod>>,
-    /// The status to post.
-    pub(super) status: Option<Arc<PodStatus>>,
-    /// Which one that is.
-    pub(super) version: u64,
-    /// When it was set.
-    pub(super) since: Option<Instant>,
-    /// Delete the pod afterwards.
-    pub(super) release: bool,
-}
-
-/// How a job ended.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) pod: PodRef,
-    pub(super) end: End,
-}
-
-/// See [`Report`].
-#[derive(Debug)]
-pub(super) enum End {
-    /// The pod as the API server has it now.
-    Read(Arc<Pod>),
-    /// That version is posted, or needs no posting; the pod as it is now.
-    Posted { version: u64, known: Arc<Pod> },
-    /// There is no such pod any more, or none that concerns this node.
-    Over,
-    /// It is to be tried again later. What is known of the pod may be `stale`; up to `posted` all is done.
-    Failed { stale: bool, posted: Option<(u64, Arc<Pod>)> },
-}
 
 /// All pods.
 #[derive(Default)]
@@ -76,6 +41,8 @@ struct Entry {
     place: Place,
     /// Someone wrote to the pod since its status was compared.
     suspect: bool,
+    /// A sweep found that nobody has said anything about the pod.
+    unclaimed: bool,
     pauses: Pauses,
 }
 
@@ -124,6 +91,11 @@ impl Desk {
         if let Some(Entry { place: Place::Waiting(time), .. }) = self.entries.remove(&pod.uid) {
             self.retries.remove(&(time, pod.uid.clone()));
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -182,8 +154,10 @@ impl Desk {
         }
     }
 
-    /// Queues what others have overwritten since it was posted.
+    /// Queues what others have overwritten since it was posted, and forgets pods that nobody reports on: the last
+    /// sight of a pod may come after its deletion.
     pub(super) fn sweep(&mut self) {
+        self.entries.retain(|_, entry| !entry.is_abandoned());
         let suspects = self.entries.iter_mut().filter(|(_, entry)| entry.suspect && entry.place == Place::Settled);
         let overwritten = suspects.filter_map(|(uid, entry)| {
             entry.suspect = false;
@@ -226,6 +200,7 @@ impl Entry {
             release: false,
             place: Place::Settled,
             suspect: false,
+            unclaimed: false,
             pauses: Pauses::new(Duration::from_millis(200), Duration::from_secs(10)),
         }
     }
@@ -243,6 +218,12 @@ impl Entry {
 
     fn is_dirty(&self) -> bool {
         self.posted < self.version || self.release
+    }
+
+    /// Whether nobody has said anything about the pod since the sweep before. It is read anew should somebody do so.
+    fn is_abandoned(&mut self) -> bool {
+        let unclaimed = self.place == Place::Settled && self.wanted.is_none();
+        std::mem::replace(&mut self.unclaimed, unclaimed) && unclaimed
     }
 
     fn is_overwritten(&self) -> bool {

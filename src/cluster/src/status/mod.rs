@@ -4,6 +4,7 @@
 mod carry;
 mod desk;
 mod guard;
+mod job;
 mod patch;
 mod send;
 
@@ -123,7 +124,7 @@ impl Shared {
         }
     }
 
-    fn next_job(&self) -> Option<desk::Job> {
+    fn next_job(&self) -> Option<job::Job> {
         self.lock().next_job()
     }
 }

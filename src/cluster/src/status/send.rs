@@ -8,8 +8,8 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tracing::{debug, error, warn};
 
-use super::desk::{End, Job, Report};
 use super::guard::objection;
+use super::job::{End, Job, Report};
 use super::patch::patch;
 use crate::api::{ApiError, call};
 use crate::metrics::ClusterMetrics;

@@ -208,6 +208,22 @@ async fn an_old_sight_of_a_pod_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_sight_of_a_deleted_pod_is_not_kept() {
+    let setup = Setup::new(&[deleted("p"), pod("q", "q")]);
+    setup.set("p", "Failed");
+    setup.set("q", "Running");
+    setup.writer.release(&pod_ref("p", "p"));
+    setup.writer.settled().await;
+    setup.writer.observe(Arc::new(deleted("p")));
+    tokio::time::sleep(SWEEP_EVERY * 3).await;
+    assert_eq!(setup.writer.0.lock().len(), 1);
+    setup.log();
+    setup.set("q", "Succeeded");
+    setup.writer.settled().await;
+    assert_eq!(setup.log(), ["PATCH q Succeeded"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_pod_never_runs_again() {
     let setup = Setup::new(&[pod("p", "p")]);
     for phase in ["Failed", "Running"] {

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-pub use container::{Container, EnvFrom, EnvSource, EnvValue, EnvVar, PullPolicy, RestartPolicy, RestartRule, VolumeMount};
+pub use container::{
+    Container, EnvFrom, EnvSource, EnvValue, EnvVar, PullPolicy, RestartPolicy, RestartRule, VolumeMount,
+};
 pub use downward::{DownwardValue, Resource, ResourceKind};
 pub use parse::parse;
 pub use scheduling::{NodeRequirement, NodeTerm, Operator, Toleration};

@@ -6,18 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug, Clone)]
 pub struct ReportSchedule {
     every: SignedDuration,
-    due: Option<Timestamp>,
+    /// When the last post was, and when the next one is due.
+    last: Option<(Timestamp, Timestamp)>,
 }
 
 impl ReportSchedule {
     /// `every` is `nodeStatusReportFrequency`.
     pub fn new(every: SignedDuration) -> Self {
-        Self { every, due: None }
+        Self { every, last: None }
     }
 
     /// Whether to post now.
     pub fn is_due(&self, now: Timestamp, changed: bool) -> bool {
-        changed || self.due.is_none_or(|due| now >= due)
+        // A post that lies ahead is a clock that was set back since: the heartbeat must not wait for it.
+        changed || self.last.is_none_or(|(posted, due)| now >= due || now < posted)
     }
 
     /// After a post. `random` from 0 to 1 spreads the nodes of a cluster after a common cause has made all of them
@@ -26,7 +28,7 @@ impl ReportSchedule {
         let shift = if changed { random.clamp(0.0, 1.0) - 0.5 } else { 0.0 };
         let wait = self.every.as_secs_f64() * (1.0 + shift);
         let wait = SignedDuration::try_from_secs_f64(wait).unwrap_or(self.every);
-        self.due = now.checked_add(wait).ok();
+        self.last = now.checked_add(wait).ok().map(|due| (now, due));
     }
 }
 
@@ -48,5 +50,13 @@ mod tests {
             schedule.posted(at(0), true, random);
             assert!(!schedule.is_due(at(due - 1), false) && schedule.is_due(at(due), false), "{random}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_no_heartbeat() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut schedule = ReportSchedule::new(SignedDuration::from_mins(5));
+        schedule.posted(at(7200), false, 1.0);
+        assert!(schedule.is_due(at(0), false));
     }
 }

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::container::{Container, Phase};
-use super::{Action, Settings};
+use super::{Action, Settings, texts};
 use crate::backoff::Backoff;
-use crate::desired::Desired;
+use crate::desired::{Desired, Unsupported};
 use crate::{Record, Severity};
 
 /// What a pod carries from state to state.
@@ -86,10 +86,30 @@ pub(super) fn after(now: Timestamp, delay: SignedDuration) -> Timestamp {
     now.checked_add(delay.max(SignedDuration::from_millis(1))).unwrap_or(Timestamp::MAX)
 }
 
+/// Time between the request to stop and the kill; at least 2 s however short the grace is (contract section 4.9).
+pub(super) fn stop_window(grace_seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(grace_seconds.max(2))
+}
+
 impl Body {
+    /// Takes over what is wanted now, tells which fields of it are new and not honoured, and returns what was wanted
+    /// before. A live pod may get such fields: ephemeral containers, a deadline.
+    pub(super) fn update(&mut self, desired: Arc<Desired>, actions: &mut Vec<Action>) -> Arc<Desired> {
+        let before = std::mem::replace(&mut self.desired, desired);
+        let is_new = |field: &&Unsupported| !before.reported.contains(field) && !before.refused.contains(field);
+        let new = self.desired.reported.iter().chain(&self.desired.refused).filter(is_new);
+        actions.extend(new.map(|field| Action::Record(texts::not_honoured(field))));
+        before
+    }
+
+    /// While volumes and sandbox are being made, nothing else is waited for.
+    pub(super) fn setup_deadline(&self) -> Option<Timestamp> {
+        self.mount.deadline().into_iter().chain(self.sandbox.deadline()).min()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let containers = self.containers.iter().filter_map(Container::deadline);
-        containers.chain(self.mount.deadline()).chain(self.sandbox.deadline()).min()
+        containers.chain(self.setup_deadline()).min()
     }
 
     /// Whether every container has ended for good.

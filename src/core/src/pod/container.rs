@@ -12,6 +12,9 @@ use crate::backoff::{Backoff, CrashBackoff};
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) phase: Phase,
+    /// What it waited for before it was tried again, shown until it runs: an image that is pulled for the tenth time
+    /// does not look like one that is pulled for the first time.
+    pub(super) held: Option<Phase>,
     /// Number of the latest run (restartCount), or of the first one if none was.
     pub(super) attempt: u32,
     /// Whether a run with that number was started.
@@ -70,6 +73,7 @@ impl Container {
         Self {
             name: name.to_owned(),
             phase: Phase::Waiting,
+            held: None,
             attempt: logged.unwrap_or(0),
             ran: logged.is_some(),
             current: None,
@@ -85,7 +89,7 @@ impl Container {
 
     /// Number of the next run.
     pub(super) fn next_attempt(&self) -> u32 {
-        if self.ran { self.attempt + 1 } else { self.attempt }
+        if self.ran { self.attempt.saturating_add(1) } else { self.attempt }
     }
 
     /// Whether a run of it is alive or about to be.
@@ -99,6 +103,7 @@ impl Container {
             self.previous = Some(ended);
         }
         self.start.reset();
+        self.held = None;
         self.phase = Phase::Running { started_at: at, kill_at: None };
     }
 

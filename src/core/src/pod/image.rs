@@ -33,7 +33,10 @@ pub(super) fn begin(body: &mut Body, index: usize, now: Timestamp, actions: &mut
 pub(super) fn pull(body: &mut Body, index: usize, actions: &mut Vec<Action>) {
     let image = image_of(body, &body.containers[index].name);
     let container = &mut body.containers[index];
-    container.phase = Phase::Pulling { announced: false };
+    let before = std::mem::replace(&mut container.phase, Phase::Pulling { announced: false });
+    if matches!(before, Phase::PullFailed { .. } | Phase::StartFailed { .. } | Phase::CrashLoop { .. }) {
+        container.held = Some(before);
+    }
     container.changed = false;
     actions.push(Action::Pull { container: container.name.clone(), image });
 }
@@ -88,7 +91,13 @@ fn failed(body: &mut Body, index: usize, now: Timestamp, error: PullError, actio
     match error.kind {
         PullErrorKind::NotWasm => tell_once(body, index, &image, &error, actions),
         PullErrorKind::Failed => {
-            body.record(actions, Warning, "Failed", &name, format!("Failed to pull image {image:?}: {}", error.message));
+            body.record(
+                actions,
+                Warning,
+                "Failed",
+                &name,
+                format!("Failed to pull image {image:?}: {}", error.message),
+            );
             body.record(actions, Warning, "Failed", &name, "Error: ErrImagePull");
         }
         PullErrorKind::NeverPull => {

@@ -107,7 +107,8 @@ impl Pod {
     /// When to send [`Event::Tick`] at the latest; later than the last `now`.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         match self {
-            Self::Preparing(body) | Self::Running(body) => body.next_deadline(),
+            Self::Preparing(body) => body.setup_deadline(),
+            Self::Running(body) => body.next_deadline(),
             Self::Terminating(terminating) => terminating.body().next_deadline(),
             Self::Refused(_) | Self::Finished(_) | Self::Released(_) => None,
         }

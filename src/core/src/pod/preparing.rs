@@ -22,7 +22,7 @@ pub(super) fn step(mut body: Body, now: Timestamp, event: Event, actions: &mut V
     match event {
         Event::Desired(desired) => {
             let deleted = desired.deletion.is_some();
-            body.desired = desired;
+            body.update(desired, actions);
             if deleted {
                 return terminating::begin(body, Cause::Deleted, now, actions);
             }

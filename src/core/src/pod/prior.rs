@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodS
 use super::body::{Body, Setup};
 use super::container::{Container, Ended, Phase};
 use super::terminating::{self, Cause};
-use super::{Action, Exit, ExitCause, Pod, Settings, StartError, StartErrorReason, preparing, running, texts};
+use super::{Action, Exit, ExitCause, Pod, Settings, StartError, StartErrorReason, preparing, running, status, texts};
 use crate::desired::Desired;
 use crate::{Record, Severity};
 
@@ -49,7 +49,7 @@ pub(super) fn refuse(
     let mut actions = Vec::new();
     let mut body = body(now, desired, &prior, Settings::default());
     if prior.is_terminal() {
-        body.frozen = prior.status;
+        body.frozen = prior.status.map(status::own);
     } else {
         // Told again by an agent that starts again: the correlator of events counts it.
         actions.push(Action::Record(Record::pod(Severity::Warning, reason.clone(), message.clone())));
@@ -68,13 +68,13 @@ pub(super) fn admit(now: Timestamp, desired: Arc<Desired>, prior: Prior, setting
     let mut body = body(now, desired, &prior, settings);
     let cause = if body.desired.deletion.is_some() { Cause::Deleted } else { Cause::Completed };
     if prior.is_terminal() {
-        body.frozen = prior.status;
+        body.frozen = prior.status.map(status::own);
         return (give_back(body, cause, now, &mut actions), actions);
     }
     if cause == Cause::Deleted {
         return (give_back(body, cause, now, &mut actions), actions);
     }
-    report_unsupported(&mut body, &mut actions);
+    report_unsupported(&body, &mut actions);
     if refuse_fields(&mut body, &mut actions) {
         return (Pod::Preparing(body), actions);
     }
@@ -174,11 +174,9 @@ fn continue_container(body: &mut Body, index: usize, now: Timestamp, actions: &m
     }
 }
 
-fn report_unsupported(body: &mut Body, actions: &mut Vec<Action>) {
-    for field in &body.desired.reported {
-        let message = format!("{} is not honoured on this node: {}", field.path, field.why);
-        actions.push(Action::Record(Record::pod(Severity::Warning, "UnsupportedField", message)));
-    }
+fn report_unsupported(body: &Body, actions: &mut Vec<Action>) {
+    let reported = body.desired.reported.iter();
+    actions.extend(reported.map(|field| Action::Record(texts::not_honoured(field))));
 }
 
 /// Fields that cannot be left out of account keep every container from starting. The pod stays Pending: failing it

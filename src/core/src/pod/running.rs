@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::body::{Body, after};
+use super::body::{Body, after, stop_window};
 use super::container::{Ended, Phase};
 use super::terminating::{self, Cause};
 use super::{Action, Event, Exit, Pod, StartError, StartErrorReason, image, texts};
@@ -45,7 +45,7 @@ pub(super) fn step(mut body: Body, now: Timestamp, event: Event, actions: &mut V
 
 /// An image may change in a live pod: the container is started again with it (contract section 3).
 fn desired_changed(body: &mut Body, now: Timestamp, desired: Arc<Desired>, actions: &mut Vec<Action>) {
-    let before = std::mem::replace(&mut body.desired, desired);
+    let before = body.update(desired, actions);
     for index in 0..body.containers.len() {
         let name = body.containers[index].name.clone();
         let image = |desired: &Desired| desired.container(&name).map(|container| container.image.clone());
@@ -62,6 +62,8 @@ fn desired_changed(body: &mut Body, now: Timestamp, desired: Arc<Desired>, actio
                 stop_if_changed(body, &name, now, actions);
             }
             Phase::Pulling { .. } | Phase::PullFailed { .. } | Phase::StartFailed { .. } | Phase::CrashLoop { .. } => {
+                // What it waited for was the other image's.
+                (container.phase, container.held) = (Phase::Waiting, None);
                 image::pull(body, index, actions);
             }
             Phase::Waiting | Phase::Ended => {}
@@ -70,13 +72,13 @@ fn desired_changed(body: &mut Body, now: Timestamp, desired: Arc<Desired>, actio
 }
 
 fn stop_if_changed(body: &mut Body, name: &str, now: Timestamp, actions: &mut Vec<Action>) {
-    let grace = body.desired.grace_seconds;
+    let window = stop_window(body.desired.grace_seconds);
     let Some(container) = body.container_mut(name) else { return };
     let Phase::Running { kill_at: kill_at @ None, .. } = &mut container.phase else { return };
     if !container.changed {
         return;
     }
-    *kill_at = Some(after(now, SignedDuration::from_secs(grace)));
+    *kill_at = Some(after(now, window));
     let attempt = container.attempt;
     let message = format!("Container {name} definition changed, will be restarted");
     body.record(actions, Normal, "Killing", name, message);
@@ -167,11 +169,13 @@ pub(super) fn restart(body: &mut Body, index: usize, now: Timestamp, actions: &m
 pub(super) fn schedule_restart(body: &mut Body, index: usize, now: Timestamp, actions: &mut Vec<Action>) -> bool {
     let container = &mut body.containers[index];
     let Some(Ended { exit, .. }) = &container.current else { return false };
-    let due = container.crash.due(exit.started_at, exit.finished_at);
+    // An end that lies ahead is a clock that was set back since; nobody waits for that.
+    let finished = exit.finished_at.min(now);
+    let due = container.crash.due(exit.started_at, finished);
     if due <= now || std::mem::take(&mut container.changed) {
         return true;
     }
-    container.phase = Phase::CrashLoop { until: due, delay: due.duration_since(exit.finished_at) };
+    container.phase = Phase::CrashLoop { until: due, delay: due.duration_since(finished) };
     let name = container.name.clone();
     let message = texts::back_off_restarting(&name, &body.desired.pod);
     body.record(actions, Warning, "BackOff", &name, message);

@@ -42,6 +42,12 @@ impl Pod {
     }
 }
 
+/// What of a status from the API server is this node's to repeat: conditions of others are not.
+pub(super) fn own(mut status: PodStatus) -> PodStatus {
+    status.conditions.iter_mut().for_each(|all| all.retain(|condition| conditions::is_own(&condition.type_)));
+    status
+}
+
 /// Timestamps of the API are whole seconds; a fraction would make every comparison with what came back fail.
 pub(super) fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)

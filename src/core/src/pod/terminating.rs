@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::body::{Body, Setup, after};
+use super::body::{Body, Setup, after, stop_window};
 use super::container::Phase;
 use super::{Action, Event, Pod, running};
 use crate::Severity::Normal;
@@ -108,14 +108,14 @@ impl Terminating {
         self.advance(actions)
     }
 
-    fn grace(&self) -> SignedDuration {
+    fn window(&self) -> SignedDuration {
         let seconds = self.body.desired.deletion.map_or(self.body.desired.grace_seconds, |d| d.grace_seconds);
-        SignedDuration::from_secs(seconds.max(1))
+        stop_window(seconds)
     }
 
     /// All at once; each has the whole grace.
     fn stop_all(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let deadline = after(now, self.grace());
+        let deadline = after(now, self.window());
         for index in 0..self.body.containers.len() {
             let container = &mut self.body.containers[index];
             let Phase::Running { kill_at, .. } = &mut container.phase else { continue };
@@ -132,7 +132,7 @@ impl Terminating {
 
     /// Grace only ever shrinks (contract section 4.9).
     fn shorten(&mut self, now: Timestamp) {
-        let deadline = after(now, self.grace());
+        let deadline = after(now, self.window());
         for container in &mut self.body.containers {
             if let Phase::Running { kill_at: Some(kill_at), .. } = &mut container.phase {
                 *kill_at = (*kill_at).min(deadline);

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 
 use super::{Exit, ExitCause};
-use crate::PodRef;
+use crate::desired::Unsupported;
+use crate::{PodRef, Record, Severity};
 
 /// What stands before a run id in containerID, and before the version in containerRuntimeVersion.
 pub const CONTAINER_ID_PREFIX: &str = "wasmtime://";
@@ -13,6 +14,12 @@ pub(super) const LOST: &str = "cause unknown, the agent was restarted";
 
 /// Final state of a container that has none when its pod ends (contract section 4.11).
 pub(super) const NOT_LOCATED: &str = "The container could not be located when the pod was terminated";
+
+/// The event about a field that has no effect.
+pub(super) fn not_honoured(field: &Unsupported) -> Record {
+    let message = format!("{} is not honoured on this node: {}", field.path, field.why);
+    Record::pod(Severity::Warning, "UnsupportedField", message)
+}
 
 pub(super) fn exit_reason(exit: &Exit) -> &'static str {
     match exit.cause {
@@ -65,7 +72,12 @@ mod tests {
     #[test]
     fn durations_print_as_in_go() {
         let cases = [
-            (0, "0s"), (350, "350ms"), (1200, "1.2s"), (10_000, "10s"), (100_000, "1m40s"), (300_000, "5m0s"),
+            (0, "0s"),
+            (350, "350ms"),
+            (1200, "1.2s"),
+            (10_000, "10s"),
+            (100_000, "1m40s"),
+            (300_000, "5m0s"),
             (3_600_500, "1h0m0.5s"),
         ];
         for (millis, text) in cases {

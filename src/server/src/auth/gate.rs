@@ -30,12 +30,16 @@ const ENTRIES: usize = 4096;
 /// Reviews at the same time, so that a flood of invented tokens does not become a flood at the API server.
 const REVIEWS: usize = 32;
 
+/// Reviews that may wait for their turn; with each waits a request, so that a flood does not become memory either.
+const WAITING: usize = 256;
+
 /// The gate of one server.
 pub(crate) struct Gate {
     node: String,
     reviewer: Arc<dyn Reviewer>,
     timeout: Duration,
     reviews: Semaphore,
+    waiting: Semaphore,
     tokens: Mutex<Cache<Fingerprint, Arc<User>>>,
     /// Apart from `tokens`, so that invented tokens do not displace real ones.
     strangers: Mutex<Cache<Fingerprint, ()>>,
@@ -72,6 +76,7 @@ impl Gate {
             reviewer,
             timeout,
             reviews: Semaphore::new(REVIEWS),
+            waiting: Semaphore::new(WAITING),
             tokens: Mutex::new(Cache::new(ENTRIES)),
             strangers: Mutex::new(Cache::new(ENTRIES)),
             decisions: Mutex::new(Cache::new(ENTRIES)),
@@ -142,6 +147,8 @@ impl Gate {
     }
 
     async fn ask<T>(&self, review: impl Future<Output = Result<T, ReviewError>>) -> Result<T, ReviewError> {
+        let full = |_| ReviewError(format!("{WAITING} others wait for an answer already"));
+        let _place = self.waiting.try_acquire().map_err(full)?;
         let ask = async {
             let _permit = self.reviews.acquire().await.map_err(|e| ReviewError(e.to_string()))?;
             review.await

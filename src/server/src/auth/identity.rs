@@ -1,6 +1,9 @@
 //! Users from client certificates and bearer tokens from headers.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, header};
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
 
@@ -12,14 +15,32 @@ const AUTHENTICATED: &str = "system:authenticated";
 /// Longest token that is reviewed, bytes. Service account tokens have about one KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// The user of a chain that the TLS handshake has verified: common name and organisations of its first
-/// certificate. `None` without a name.
-pub(crate) fn from_certificates(chain: &[CertificateDer<'_>]) -> Option<User> {
-    let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
-    let subject = certificate.subject();
-    let name = texts(subject.iter_common_name()).into_iter().next()?;
-    let groups = texts(subject.iter_organization());
-    Some(User { name, groups, ..User::default() }).filter(|user| !user.name.is_empty()).map(authenticated)
+/// The user of a connection's client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    user: Arc<User>,
+    /// When the certificate expires.
+    until: Timestamp,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// From a chain that the TLS handshake has verified: common name and organisations of its first certificate. Of
+    /// several common names the last counts, as in Go. `None` without a name.
+    pub(crate) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+        let subject = certificate.subject();
+        let name = texts(subject.iter_common_name()).pop().filter(|name| !name.is_empty())?;
+        let user = authenticated(User { name, groups: texts(subject.iter_organization()), ..User::default() });
+        let until = Timestamp::from_second(certificate.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
+        Some(Self { user: Arc::new(user), until })
+    }
+
+    /// The user, as long as the certificate is valid: a connection may outlive it.
+    pub(crate) fn user(&self, now: Timestamp) -> Option<Arc<User>> {
+        (now <= self.until).then(|| Arc::clone(&self.user))
+    }
 }
 
 /// The token of an `Authorization: Bearer` header.
@@ -60,16 +81,23 @@ mod tests {
     #[test]
     fn certificates_name_user_and_groups() {
         let chain = [certificate(&[(DnType::CommonName, "jane"), (DnType::OrganizationName, "admins")])];
-        let user = from_certificates(&chain).unwrap();
-        assert_eq!((user.name.as_str(), user.groups), ("jane", vec!["admins".to_owned(), AUTHENTICATED.to_owned()]));
+        let peer = Peer::of(&chain).unwrap();
+        let user = peer.user(Timestamp::now()).unwrap();
+        assert_eq!(
+            (user.name.as_str(), &user.groups[..]),
+            ("jane", &["admins".to_owned(), AUTHENTICATED.to_owned()][..])
+        );
+        // The certificate of this test is valid until 4096.
+        assert_eq!(peer.user("4095-12-31T00:00:00Z".parse().unwrap()), Some(user));
+        assert_eq!(peer.user("4096-01-02T00:00:00Z".parse().unwrap()), None);
     }
 
     #[test]
     fn certificates_without_a_name_name_nobody() {
-        assert_eq!(from_certificates(&[certificate(&[(DnType::OrganizationName, "admins")])]), None);
-        assert_eq!(from_certificates(&[certificate(&[(DnType::CommonName, "")])]), None);
-        assert_eq!(from_certificates(&[]), None);
-        assert_eq!(from_certificates(&[CertificateDer::from(vec![1, 2, 3])]), None);
+        assert_eq!(Peer::of(&[certificate(&[(DnType::OrganizationName, "admins")])]), None);
+        assert_eq!(Peer::of(&[certificate(&[(DnType::CommonName, "")])]), None);
+        assert_eq!(Peer::of(&[]), None);
+        assert_eq!(Peer::of(&[CertificateDer::from(vec![1, 2, 3])]), None);
     }
 
     #[test]

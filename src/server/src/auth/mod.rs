@@ -11,4 +11,4 @@ mod identity;
 
 use attributes::Attributes;
 pub(crate) use gate::Gate;
-pub(crate) use identity::from_certificates;
+pub(crate) use identity::Peer;

@@ -77,6 +77,25 @@ async fn strangers_do_not_keep_connections() {
 }
 
 #[tokio::test]
+async fn strangers_do_not_keep_http2_connections_either() {
+    let server = Running::start().await;
+    let mut client = Client::http2(&server).await;
+    assert_eq!(client.get("/healthz", "").await.status, 401);
+    tokio::time::timeout(Duration::from_secs(60), client.closed()).await.unwrap();
+}
+
+#[tokio::test]
+async fn endless_headers_are_refused() {
+    let server = Running::start().await;
+    let mut stream = tls(&server, "http/1.1", None).await.unwrap();
+    let header = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(100_000));
+    let _ = stream.write_all(header.as_bytes()).await;
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait() {
     let server = Running::with(|config| config.limits.connections = 1).await;
     let mut first = Client::http1(&server).await;

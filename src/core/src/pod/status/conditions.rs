@@ -10,6 +10,13 @@ use super::{Facts, whole_second};
 /// Type, truth, reason and message.
 type Draft = (&'static str, bool, Option<&'static str>, Option<String>);
 
+/// Conditions that this node writes.
+const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+pub(super) fn is_own(type_: &str) -> bool {
+    OWN.contains(&type_)
+}
+
 pub(super) fn conditions(
     body: &Body,
     facts: &Facts,
@@ -35,7 +42,8 @@ fn initialized(phase: &str) -> Draft {
 
 fn containers_ready(statuses: &[ContainerStatus], phase: &str) -> Draft {
     const TYPE: &str = "ContainersReady";
-    let unready: Vec<&str> = statuses.iter().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
+    let unready: Vec<&str> =
+        statuses.iter().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
     match phase {
         "Succeeded" => (TYPE, false, Some("PodCompleted"), None),
         "Failed" => (TYPE, false, Some("PodFailed"), None),
@@ -64,10 +72,9 @@ fn closed(gate: &str, previous: Option<&PodStatus>) -> Option<String> {
     match find(previous, gate) {
         None => Some(format!("corresponding condition of pod readiness gate {gate:?} does not exist.")),
         Some(condition) if condition.status == "True" => None,
-        Some(condition) => Some(format!(
-            "the status of pod readiness gate {gate:?} is not \"True\", but {}",
-            condition.status
-        )),
+        Some(condition) => {
+            Some(format!("the status of pod readiness gate {gate:?} is not \"True\", but {}", condition.status))
+        }
     }
 }
 

@@ -50,8 +50,7 @@ fn volume_mount(mount: &desired::VolumeMount) -> VolumeMountStatus {
 
 /// The number of the run that the state shows: a run that is being started does not count yet.
 fn restart_count(container: &Container) -> u32 {
-    let starting = container.phase == Phase::Starting && container.current.is_some();
-    if starting { container.attempt.saturating_sub(1) } else { container.attempt }
+    if container.phase == Phase::Starting { container.attempt.saturating_sub(1) } else { container.attempt }
 }
 
 fn container_id(container: &Container, desired: &Desired) -> Option<String> {
@@ -101,8 +100,21 @@ fn reason(reason: &str, message: Option<String>) -> ContainerStateWaiting {
 
 /// Why a container is kept waiting, if something keeps it.
 fn waiting(container: &Container, desired: &Desired) -> Option<ContainerStateWaiting> {
-    let name = &container.name;
-    match &container.phase {
+    let retried = matches!(container.phase, Phase::Pulling { .. } | Phase::Starting);
+    let phase = container.held.as_ref().filter(|_| retried).unwrap_or(&container.phase);
+    let reopened = || (retried && reopened(container, desired)).then(|| reason("ContainerCreating", None));
+    kept_waiting(phase, &container.name, desired).or_else(reopened)
+}
+
+/// Whether a container is started again that its policy lets rest, because its image changed. The API server takes a
+/// final state for final, so that it must never see it.
+fn reopened(container: &Container, desired: &Desired) -> bool {
+    let ended = container.current.as_ref().zip(desired.container(&container.name));
+    ended.is_some_and(|(ended, spec)| !spec.restarts(desired.restart_policy, ended.exit.code))
+}
+
+fn kept_waiting(phase: &Phase, name: &str, desired: &Desired) -> Option<ContainerStateWaiting> {
+    match phase {
         Phase::PullFailed { error, backing_off, .. } => Some(match error.kind {
             PullErrorKind::NeverPull => reason("ErrImageNeverPull", Some(error.message.clone())),
             PullErrorKind::InvalidName => reason("InvalidImageName", Some(error.message.clone())),

@@ -4,8 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use super::checks::Violation;
 use super::properties::{op, play, policy};
-use super::world::{Step, Violation};
+use super::world::Step;
+use crate::pod::container::Phase;
 use crate::pod::{Action, Event, Pod};
 
 /// Plays seeded scripts until one breaks a property of that name.
@@ -184,12 +186,26 @@ fn a_final_phase_over_a_live_run_is_seen() {
         match pod {
             Pod::Running(mut body) if actions.is_empty() => {
                 for container in &mut body.containers {
-                    container.phase = crate::pod::container::Phase::Ended;
+                    container.phase = Phase::Ended;
                     container.current = container.current.take().or_else(|| container.previous.clone());
                 }
                 (Pod::Running(body), actions)
             }
             other => (other, actions),
         }
+    });
+}
+
+#[test]
+fn opening_a_final_container_again_is_seen() {
+    breaks("a container that ended for good is not opened again", |pod, now, event| {
+        let (mut pod, actions) = pod.step(now, event);
+        if let Pod::Running(body) = &mut pod
+            && actions.is_empty()
+            && let Some(ended) = body.containers.iter_mut().find(|c| c.phase == Phase::Ended)
+        {
+            ended.phase = Phase::CrashLoop { until: now + SignedDuration::from_hours(1), delay: SignedDuration::ZERO };
+        }
+        (pod, actions)
     });
 }

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod broken;
+mod checks;
+mod live;
+mod play;
 mod properties;
 mod table;
 mod world;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::world::{Op, Step, Violation, World};
+use super::checks::Violation;
+use super::world::{Op, Step, World};
 use crate::pod::Pod;
 
 pub(super) fn op() -> impl Strategy<Value = Op> {

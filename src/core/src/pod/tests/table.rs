@@ -3,127 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PodStatus;
 
+use super::play::{IMAGE, Play, pull};
 use super::{at, deleted, mk_desired};
-use crate::desired::Desired;
+use crate::pod::{Action, Event, Exit, ExitCause, NodeAddresses, Pod, Prior, PullError, PullErrorKind};
 use crate::{Record, Severity};
-use crate::pod::{
-    Action, Event, Exit, ExitCause, NodeAddresses, Pod, Prior, PullError, PullErrorKind, Pulled, Settings,
-};
-
-const IMAGE: &str = "registry.test/app:1";
-
-fn pull(image: &str) -> Action {
-    Action::Pull { container: "c".to_owned(), image: image.to_owned() }
-}
-
-/// A pod and what it asked for last.
-struct Play {
-    pod: Option<Pod>,
-    desired: Desired,
-    now: i64,
-    actions: Vec<Action>,
-    status: PodStatus,
-}
-
-impl Play {
-    fn new(policy: &str, containers: &[&str]) -> Self {
-        Self::continued(mk_desired(policy, containers), Prior::default())
-    }
-
-    fn continued(desired: Desired, prior: Prior) -> Self {
-        let (pod, actions) = Pod::new(at(0), Arc::new(desired.clone()), prior, Settings::default());
-        let mut play = Self { pod: Some(pod), desired, now: 0, actions, status: PodStatus::default() };
-        play.observe();
-        play
-    }
-
-    fn observe(&mut self) {
-        let node = NodeAddresses { ips: vec!["10.0.0.1".to_owned()] };
-        self.status = self.pod.as_ref().unwrap().status(at(self.now), &node, Some(&self.status));
-    }
-
-    fn send(&mut self, event: Event) -> &mut Self {
-        let (pod, actions) = self.pod.take().unwrap().step(at(self.now), event);
-        self.pod = Some(pod);
-        self.actions = actions;
-        self.observe();
-        self
-    }
-
-    fn prepare(&mut self) -> &mut Self {
-        self.send(Event::Mounted(Ok(()))).send(Event::SandboxReady(Ok(())))
-    }
-
-    fn pulled(&mut self, container: &str) -> &mut Self {
-        let pulled = Pulled { image_id: "registry.test/app@sha256:0".to_owned(), size_bytes: 7, timing: None };
-        self.send(Event::Pulled { container: container.to_owned(), image: IMAGE.to_owned(), result: Ok(pulled) })
-    }
-
-    fn run(&mut self, container: &str, attempt: u32) -> &mut Self {
-        self.pulled(container);
-        let now = at(self.now);
-        self.send(Event::Started { container: container.to_owned(), attempt, result: Ok(now) })
-    }
-
-    fn exit(&mut self, container: &str, attempt: u32, code: i32) -> &mut Self {
-        let now = at(self.now);
-        self.exit_as(container, attempt, Exit {
-            code,
-            cause: ExitCause::Ended,
-            message: String::new(),
-            started_at: now,
-            finished_at: now,
-        })
-    }
-
-    fn exit_as(&mut self, container: &str, attempt: u32, exit: Exit) -> &mut Self {
-        self.send(Event::Exited { container: container.to_owned(), attempt, exit })
-    }
-
-    fn wait_to(&mut self, seconds: i64) -> &mut Self {
-        self.now = seconds;
-        self.send(Event::Tick)
-    }
-
-    fn delete(&mut self, grace: i64) -> &mut Self {
-        let desired = deleted(&self.desired, at(self.now), grace);
-        self.send(Event::Desired(desired))
-    }
-
-    fn records(&self) -> Vec<String> {
-        let text = |action: &Action| match action {
-            Action::Record(record) => Some(format!("{} {}", record.reason, record.message)),
-            _ => None,
-        };
-        self.actions.iter().filter_map(text).collect()
-    }
-
-    fn effects(&self) -> Vec<&Action> {
-        self.actions.iter().filter(|action| !matches!(action, Action::Record(_))).collect()
-    }
-
-    fn phase(&self) -> &str {
-        self.status.phase.as_deref().unwrap()
-    }
-
-    fn waiting(&self, index: usize) -> (String, String) {
-        let waiting = self.status.container_statuses.as_ref().unwrap()[index].state.clone().unwrap().waiting.unwrap();
-        (waiting.reason.unwrap(), waiting.message.unwrap_or_default())
-    }
-
-    fn terminated(&self, index: usize) -> (i32, String) {
-        let state = self.status.container_statuses.as_ref().unwrap()[index].state.clone().unwrap();
-        let terminated = state.terminated.unwrap();
-        (terminated.exit_code, terminated.reason.unwrap())
-    }
-
-    fn condition(&self, type_: &str) -> (String, String) {
-        let condition = self.status.conditions.iter().flatten().find(|c| c.type_ == type_).unwrap();
-        (condition.status.clone(), condition.reason.clone().unwrap_or_default())
-    }
-}
 
 #[test]
 fn a_pod_becomes_ready_and_says_each_step() {
@@ -151,8 +35,12 @@ fn a_pod_becomes_ready_and_says_each_step() {
 #[test]
 fn phases_follow_policy_and_exit_codes() {
     let cases = [
-        ("Always", 0, "Running"), ("Always", 1, "Running"), ("OnFailure", 0, "Succeeded"), ("OnFailure", 1, "Running"),
-        ("Never", 0, "Succeeded"), ("Never", 1, "Failed"),
+        ("Always", 0, "Running"),
+        ("Always", 1, "Running"),
+        ("OnFailure", 0, "Succeeded"),
+        ("OnFailure", 1, "Running"),
+        ("Never", 0, "Succeeded"),
+        ("Never", 1, "Failed"),
     ];
     for (policy, code, phase) in cases {
         let mut play = Play::new(policy, &["c"]);
@@ -182,10 +70,7 @@ fn the_first_restart_is_immediate_and_the_second_waits() {
     assert_eq!(play.records(), ["BackOff Back-off restarting failed container c in pod web_default(uid-1)"]);
     assert_eq!(
         play.waiting(0),
-        (
-            "CrashLoopBackOff".to_owned(),
-            "back-off 10s restarting failed container=c pod=web_default(uid-1)".to_owned()
-        )
+        ("CrashLoopBackOff".to_owned(), "back-off 10s restarting failed container=c pod=web_default(uid-1)".to_owned())
     );
     let status = &play.status.container_statuses.as_ref().unwrap()[0];
     assert_eq!((status.restart_count, status.last_state.clone().unwrap().terminated.unwrap().exit_code), (1, 3));
@@ -203,17 +88,17 @@ fn image_errors_are_shown_and_tried_again() {
     let fail = |kind| Event::Pulled { container: "c".to_owned(), image: IMAGE.to_owned(), result: Err(error(kind)) };
     play.send(fail(PullErrorKind::Failed));
     assert_eq!(play.waiting(0), ("ErrImagePull".to_owned(), "boom".to_owned()));
-    assert_eq!(play.records(), [
-        "Failed Failed to pull image \"registry.test/app:1\": boom",
-        "Failed Error: ErrImagePull"
-    ]);
+    assert_eq!(
+        play.records(),
+        ["Failed Failed to pull image \"registry.test/app:1\": boom", "Failed Error: ErrImagePull"]
+    );
     play.wait_to(6);
     let message = "Back-off pulling image \"registry.test/app:1\": ErrImagePull: boom".to_owned();
     assert_eq!(play.waiting(0), ("ImagePullBackOff".to_owned(), message));
-    assert_eq!(play.records(), [
-        "BackOff Back-off pulling image \"registry.test/app:1\"",
-        "Failed Error: ImagePullBackOff"
-    ]);
+    assert_eq!(
+        play.records(),
+        ["BackOff Back-off pulling image \"registry.test/app:1\"", "Failed Error: ImagePullBackOff"]
+    );
     play.wait_to(10);
     assert_eq!(play.effects(), [&pull(IMAGE)]);
     play.send(fail(PullErrorKind::InvalidName));
@@ -309,7 +194,8 @@ fn an_exit_that_overtakes_its_start_counts_once() {
 
 #[test]
 fn what_ran_under_an_earlier_agent_is_lost_and_starts_again_by_policy() {
-    for (policy, phase, next) in [("Always", "Pending", Some(3)), ("OnFailure", "Pending", Some(3)), ("Never", "Failed", None)]
+    for (policy, phase, next) in
+        [("Always", "Pending", Some(3)), ("OnFailure", "Pending", Some(3)), ("Never", "Failed", None)]
     {
         let mut before = Play::new(policy, &["c"]);
         before.prepare();
@@ -359,13 +245,11 @@ fn memory_and_loss_have_reasons_of_their_own() {
     for (cause, code, reason) in [(ExitCause::OutOfMemory, 137, "OOMKilled"), (ExitCause::Lost, 255, "Unknown")] {
         let mut play = Play::new("Never", &["c"]);
         let now: Timestamp = at(0);
-        play.prepare().run("c", 0).exit_as("c", 0, Exit {
-            code,
-            cause,
-            message: "why".to_owned(),
-            started_at: now,
-            finished_at: now,
-        });
+        play.prepare().run("c", 0).exit_as(
+            "c",
+            0,
+            Exit { code, cause, message: "why".to_owned(), started_at: now, finished_at: now },
+        );
         assert_eq!(play.terminated(0), (code, reason.to_owned()));
     }
 }

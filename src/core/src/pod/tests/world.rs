@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
 
+use super::checks::{Violation, check, counts_never_fall, final_containers_stay, terminal_means_dead, terminal_stays};
 use super::{at, deleted, mk_desired};
 use crate::desired::Desired;
 use crate::pod::{
@@ -37,10 +38,6 @@ pub(super) enum Op {
     /// The agent dies and starts again: runs are lost, status and logs remain.
     Crash,
 }
-
-/// A property that does not hold, by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Violation(pub(super) &'static str, pub(super) String);
 
 /// The transition under test.
 pub(super) type Step = fn(Pod, Timestamp, Event) -> (Pod, Vec<Action>);
@@ -230,13 +227,8 @@ impl World {
         self.outstanding.retain(|action| {
             !matches!(action, Action::Stop { container: c, .. } | Action::Kill { container: c, .. } if c == container)
         });
-        let exit = Exit {
-            code,
-            cause: ExitCause::Ended,
-            message: String::new(),
-            started_at: self.now,
-            finished_at: self.now,
-        };
+        let exit =
+            Exit { code, cause: ExitCause::Ended, message: String::new(), started_at: self.now, finished_at: self.now };
         self.send(Event::Exited { container: container.to_owned(), attempt, exit })
     }
 
@@ -257,7 +249,9 @@ impl World {
                     self.stopping.insert(container.clone());
                 }
                 Action::Unmount => {
-                    check(self.live.is_empty() && !self.sandbox, "volumes outlive runs", || format!("{:?}", self.live))?;
+                    check(self.live.is_empty() && !self.sandbox, "volumes outlive runs", || {
+                        format!("{:?}", self.live)
+                    })?;
                 }
                 Action::Release { .. } => self.release()?,
                 Action::Mount
@@ -291,6 +285,7 @@ impl World {
         let before = self.status.replace(status.clone());
         terminal_stays(before.as_ref(), &status)?;
         terminal_means_dead(&status, &self.live)?;
+        final_containers_stay(before.as_ref(), &status, &self.desired)?;
         counts_never_fall(before.as_ref(), &status)
     }
 
@@ -328,32 +323,4 @@ impl World {
 fn pick(live: &BTreeMap<String, u32>, index: u8) -> Option<(String, u32)> {
     let index = usize::from(index).checked_rem(live.len())?;
     live.iter().nth(index).map(|(name, attempt)| (name.clone(), *attempt))
-}
-
-fn check(holds: bool, name: &'static str, detail: impl FnOnce() -> String) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation(name, detail())) }
-}
-
-fn is_terminal(status: &PodStatus) -> bool {
-    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
-}
-
-fn terminal_stays(before: Option<&PodStatus>, after: &PodStatus) -> Result<(), Violation> {
-    let Some(before) = before.filter(|status| is_terminal(status)) else { return Ok(()) };
-    check(before.phase == after.phase, "a terminal phase never changes", || {
-        format!("{:?} became {:?}", before.phase, after.phase)
-    })
-}
-
-fn terminal_means_dead(status: &PodStatus, live: &BTreeMap<String, u32>) -> Result<(), Violation> {
-    check(!is_terminal(status) || live.is_empty(), "a terminal phase means that nothing runs", || format!("{live:?}"))
-}
-
-fn counts_never_fall(before: Option<&PodStatus>, after: &PodStatus) -> Result<(), Violation> {
-    let counts = |status: &PodStatus| -> Vec<i32> {
-        status.container_statuses.iter().flatten().map(|status| status.restart_count).collect()
-    };
-    let Some(before) = before else { return Ok(()) };
-    let fell = counts(before).iter().zip(counts(after)).any(|(before, after)| *before > after);
-    check(!fell, "restart counts never fall", || format!("{:?} became {:?}", counts(before), counts(after)))
 }

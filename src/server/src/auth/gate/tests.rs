@@ -103,6 +103,19 @@ async fn a_failed_review_is_no_permission_and_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_strangers_waits_for_no_answer() {
+    let (gate, fake) = gate(Fake { silent: true, ..Fake::default() });
+    let start = Instant::now();
+    let tokens: Vec<_> = (0..WAITING + 100).map(|n| n.to_string()).collect();
+    let all = futures::future::join_all(tokens.iter().map(async |token| {
+        assert_eq!(check(&gate, "/healthz", token).await, Err("Unauthorized".to_owned()));
+        start.elapsed() == Duration::ZERO
+    }));
+    assert_eq!(all.await.iter().filter(|at_once| **at_once).count(), 100);
+    assert!(fake.token_reviews.load(Ordering::Relaxed) <= WAITING);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_api_server_ends_the_wait() {
     let (gate, _) = gate(Fake { silent: true, ..Fake::default() });
     let start = Instant::now();
