@@ -4,6 +4,7 @@ mod healthz;
 pub(crate) mod logs;
 mod metrics;
 mod pods;
+mod streaming;
 
 use std::convert::Infallible;
 
@@ -16,7 +17,8 @@ use warp::{Filter, Rejection, Reply};
 use crate::Backends;
 
 /// First segments of the paths that are served. Each has a row in the table of subresources.
-pub(crate) const FIRST_SEGMENTS: &[&str] = &["healthz", "pods", "metrics", "containerLogs"];
+pub(crate) const FIRST_SEGMENTS: &[&str] =
+    &["healthz", "pods", "metrics", "containerLogs", "exec", "attach", "portForward", "run"];
 
 /// All routes. `stopping` ends answers that would go on.
 pub(crate) fn all(backends: &Backends, stopping: &CancellationToken) -> BoxedFilter<(Response,)> {
@@ -26,6 +28,8 @@ pub(crate) fn all(backends: &Backends, stopping: &CancellationToken) -> BoxedFil
         .or(metrics::route(backends.registry.clone()))
         .unify()
         .or(logs::route(backends.pods.clone(), stopping.clone()))
+        .unify()
+        .or(streaming::route())
         .unify()
         .recover(refuse)
         .unify()

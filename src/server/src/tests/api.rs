@@ -39,14 +39,23 @@ async fn rights_are_asked_for_by_path() {
 async fn paths_and_methods_that_are_not_served() {
     let server = Running::start().await;
     let mut client = Client::http1(&server).await;
-    for path in
-        ["/", "/healthz/unknown", "/containerLogs/ns/p", "/containerLogs/ns/p/c/d", "/exec/ns/p/c", "//pods", "/pods/x"]
-    {
+    for path in ["/", "/healthz/unknown", "/containerLogs/ns/p", "/containerLogs/ns/p/c/d", "//pods", "/pods/x"] {
         let answer = client.get(path, "admin").await;
         assert_eq!((answer.status, answer.body.as_str()), (404, "404: Page Not Found"), "{path}");
     }
     let answer = client.request("POST", "/pods", "admin").await;
     assert_eq!((answer.status, answer.body.as_str()), (405, "405: Method Not Allowed"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_streamed_says_so() {
+    let server = Running::start().await;
+    let mut client = Client::http1(&server).await;
+    for (path, verb) in [("/exec/ns/p/c?command=ls", "exec"), ("/portForward/ns/p", "port-forward")] {
+        let answer = client.request("POST", path, "admin").await;
+        let text = format!("{verb} is not in this version of wasmnode");
+        assert_eq!((answer.status, answer.body), (501, text), "{path}");
+    }
 }
 
 #[tokio::test]
