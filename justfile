@@ -34,8 +34,8 @@ demo *ARGS: cluster guests
 
 # one JSON line per figure
 bench *ARGS: cluster guests
-    cargo build --release --bin wasmnode
-    cargo run --quiet --release --package wasmnode-tests --bin bench -- {{ARGS}}
+    cargo build --release --workspace --bins
+    target/release/bench {{ARGS}}
 
 # formatting and lints, warnings are errors
 lint:

@@ -124,6 +124,19 @@ pub(crate) fn create_file(directories: u32) -> String {
     ))
 }
 
+/// Opens its root again and again; exits with the first error.
+pub(crate) fn open_files() -> String {
+    program(
+        r#"(data (i32.const 8192) ".")
+        (func (export "_start") (local $e i32)
+          (loop $next
+            (local.set $e (call $path_open (i32.const 3) (i32.const 0) (i32.const 8192) (i32.const 1)
+              (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 512)))
+            (br_if $next (i32.eqz (local.get $e))))
+          (call $proc_exit (local.get $e)))"#,
+    )
+}
+
 /// Grows its memories in turn, a mebibyte at a time, until it may not; then traps. Never writes to them.
 pub(crate) fn grow() -> String {
     r#"(module (memory 0) (memory 0)

@@ -1,14 +1,17 @@
 //! The provider contract, checked over every provider, directly and through an encode/decode shim.
 //!
-//! [`cases`] holds what every provider must do, [`real`] what only a provider that executes guests can show.
+//! [`cases`] holds what every provider must do; [`real`], [`resources`] and [`streams`] what only a provider that
+//! executes guests can show.
 
 #![allow(clippy::unwrap_used)]
 
 mod cases;
 mod guests;
 mod real;
+mod resources;
 mod rig;
 mod shim;
+mod streams;
 mod subject;
 
 /// Every case over every provider, one test each.

@@ -1,30 +1,24 @@
 //! What only a provider that executes guests can show.
 
-use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use wasmnode_provider_api::{
-    Artifact, EngineName, Error, ExecSpec, Exit, ExitReason, Mount, RunSpec, StartFailure, Stdin, StopMode, Streams,
-    Workload,
-};
+use wasmnode_provider_api::{Artifact, EngineName, Error, Exit, ExitReason, Mount, RunSpec, StartFailure};
 
 use crate::guests;
-use crate::rig::{PATIENCE, Rig};
+use crate::resources::ends_at_once;
+use crate::rig::Rig;
 use crate::subject::{artifact, wasmtime};
 
-async fn rig() -> Rig {
+pub(crate) async fn rig() -> Rig {
     Rig::new(wasmtime(false)).await
 }
 
 impl Rig {
-    async fn prepared(&mut self, engine: EngineName, text: &str) -> RunSpec {
+    pub(crate) async fn prepared(&mut self, engine: EngineName, text: &str) -> RunSpec {
         let artifact = artifact(engine, text, self.dir.path());
         self.provider.prepare(&artifact).await.unwrap();
         self.spec_of(artifact, vec!["program.wasm".to_owned()])
     }
 
-    async fn program(&mut self, text: &str) -> RunSpec {
+    pub(crate) async fn program(&mut self, text: &str) -> RunSpec {
         self.prepared(EngineName::Base, text).await
     }
 
@@ -42,7 +36,7 @@ async fn refusal_of(rig: &Rig, artifact: &Artifact) -> StartFailure {
 }
 
 /// The contents of the log's lines of one stream.
-fn printed(log: &str, stream: &str) -> Vec<String> {
+pub(crate) fn printed(log: &str, stream: &str) -> Vec<String> {
     let of_stream = |line: &str| {
         let mut parts = line.splitn(4, ' ').skip(1);
         (parts.next() == Some(stream)).then(|| parts.nth(1).unwrap_or_default().to_owned())
@@ -50,7 +44,7 @@ fn printed(log: &str, stream: &str) -> Vec<String> {
     log.lines().filter_map(of_stream).collect()
 }
 
-fn ended(exit: &Exit) -> (i32, ExitReason) {
+pub(crate) fn ended(exit: &Exit) -> (i32, ExitReason) {
     (exit.code, exit.reason)
 }
 
@@ -98,86 +92,6 @@ async fn runs_components_of_wasi_03() {
     ends_at_once(&mut rig, spec).await;
 }
 
-impl Rig {
-    /// Waits until the only run has used this much CPU.
-    async fn computed(&self, time: Duration) {
-        let computing = async {
-            while self.cpu_time().await < time {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, computing).await.expect("the guest should compute");
-    }
-
-    async fn cpu_time(&self) -> Duration {
-        let usage = self.provider.usage(&self.sandbox).await.unwrap();
-        Duration::from_nanos(usage.containers.iter().map(|container| container.cpu_nanoseconds).sum())
-    }
-}
-
-async fn ends_at_once(rig: &mut Rig, spec: RunSpec) {
-    let run = spec.id.clone();
-    rig.provider.start(spec).await.unwrap();
-    rig.computed(Duration::from_millis(5)).await;
-    let before = Instant::now();
-    rig.provider.kill(&run).await.unwrap();
-    let exit = rig.exit_of(&run).await;
-    assert_eq!(ended(&exit), (137, ExitReason::Killed));
-    let took = before.elapsed();
-    assert!(took < Duration::from_secs(5), "a spinning guest took {took:?} to die");
-}
-
-#[tokio::test]
-async fn kills_guests_that_spin() {
-    let mut rig = rig().await;
-    for text in [guests::spin(), guests::spin_in_start_function()] {
-        let spec = rig.program(&text).await;
-        ends_at_once(&mut rig, spec).await;
-    }
-}
-
-#[tokio::test]
-async fn spinning_guests_hold_up_neither_the_provider_nor_each_other() {
-    let mut rig = rig().await;
-    let mut runs = Vec::new();
-    for _ in 0..6 {
-        let spec = rig.program(&guests::spin()).await;
-        runs.push(spec.id.clone());
-        rig.provider.start(spec).await.unwrap();
-    }
-    let mut slowest = Duration::ZERO;
-    for _ in 0..20 {
-        let before = Instant::now();
-        let spec = rig.program(&guests::exit(0)).await;
-        assert_eq!(rig.run(spec).await.code, 0);
-        rig.provider.ping().await.unwrap();
-        slowest = slowest.max(before.elapsed());
-    }
-    assert!(slowest < Duration::from_secs(5), "beside spinning guests a start and end took {slowest:?}");
-    for run in &runs {
-        rig.provider.stop(run).await.unwrap();
-    }
-    for run in &runs {
-        assert_eq!(ended(&rig.exit_of(run).await), (143, ExitReason::Stopped));
-    }
-}
-
-#[tokio::test]
-async fn a_cpu_limit_holds() {
-    let mut rig = rig().await;
-    let mut spec = rig.program(&guests::spin()).await;
-    spec.limits.cpu_millis = Some(100);
-    let run = spec.id.clone();
-    let before = Instant::now();
-    rig.provider.start(spec).await.unwrap();
-    let used = Duration::from_millis(50);
-    rig.computed(used).await;
-    let took = before.elapsed();
-    assert!(took > Duration::from_millis(300), "a tenth of a core gave {used:?} in {took:?}");
-    rig.provider.kill(&run).await.unwrap();
-    assert_eq!(rig.exit_of(&run).await.code, 137);
-}
-
 #[tokio::test]
 async fn a_trap_names_its_functions_also_in_the_log() {
     let mut rig = rig().await;
@@ -186,36 +100,6 @@ async fn a_trap_names_its_functions_also_in_the_log() {
     assert!(exit.message.starts_with("wasm trap: wasm `unreachable` instruction executed\n"), "{}", exit.message);
     assert!(exit.message.contains("inner"), "{}", exit.message);
     assert_eq!(printed(&rig.log(&spec), "stderr").join("\n"), exit.message);
-}
-
-#[tokio::test]
-async fn a_memory_limit_counts_all_memories_and_the_pod() {
-    let mut rig = rig().await;
-    // Two memories of 5 MiB each reach what neither does alone.
-    let mut spec = rig.program(&guests::grow()).await;
-    spec.limits.memory_bytes = Some(9 << 20);
-    let exit = rig.run(spec.clone()).await;
-    assert_eq!(ended(&exit), (137, ExitReason::OutOfMemory));
-    assert!(exit.message.starts_with("memory limit of 9437184 bytes reached when growing a memory from"), "{exit:?}");
-    assert!(rig.log(&spec).contains("memory limit of 9437184 bytes"));
-
-    let update =
-        wasmnode_provider_api::SandboxUpdate { id: rig.sandbox.clone(), memory_limit: Some(6 << 20), cpu_millis: None };
-    rig.provider.update_sandbox(update).await.unwrap();
-    let spec = rig.program(&guests::grow()).await;
-    let exit = rig.run(spec).await;
-    assert!(exit.message.starts_with("memory limit of 6291456 bytes"), "{exit:?}");
-    // What a run used is free again.
-    let spec = rig.program(&guests::exit(4)).await;
-    assert_eq!(rig.run(spec).await.code, 4);
-}
-
-#[tokio::test]
-async fn a_module_larger_than_its_limit_ends_before_its_first_instruction() {
-    let mut rig = rig().await;
-    let mut spec = rig.program(&guests::exit(0)).await;
-    spec.limits.memory_bytes = Some(1 << 16);
-    assert_eq!(ended(&rig.run(spec).await), (137, ExitReason::OutOfMemory));
 }
 
 #[tokio::test]
@@ -294,75 +178,6 @@ async fn mounts_are_writable_unless_read_only() {
     let refusal = rig.provider.start(missing).await;
     assert!(matches!(refusal, Err(Error::Start(StartFailure::Invalid(_)))), "{refusal:?}");
     crate::rig::is_not_found(rig.provider.kill(&id).await, "run");
-}
-
-#[tokio::test]
-async fn no_line_is_lost_at_the_end() {
-    let mut rig = rig().await;
-    let spec = rig.program(&guests::print_lines(5000)).await;
-    assert_eq!(rig.run(spec.clone()).await.code, 0);
-    let log = rig.log(&spec);
-    assert_eq!(printed(&log, "stdout"), vec!["a line of output"; 5000]);
-}
-
-#[tokio::test]
-async fn stdin_is_at_its_end_unless_open() {
-    let mut rig = rig().await;
-    let spec = rig.program(&guests::cat()).await;
-    assert_eq!(ended(&rig.run(spec).await), (7, ExitReason::Exited));
-    // The mode of stopping opens it too.
-    let mut spec = rig.program(&guests::cat()).await;
-    spec.workload = Workload::Command { stop: StopMode::Stdin };
-    let run = spec.id.clone();
-    rig.provider.start(spec).await.unwrap();
-    rig.provider.stop(&run).await.unwrap();
-    assert_eq!(ended(&rig.exit_of(&run).await), (7, ExitReason::Exited));
-}
-
-async fn next(from: &mut mpsc::Receiver<Bytes>) -> Option<Bytes> {
-    tokio::time::timeout(PATIENCE, from.recv()).await.expect("output in time")
-}
-
-#[tokio::test]
-async fn attaches_to_the_streams_of_a_run() {
-    let mut rig = rig().await;
-    let mut spec = rig.program(&guests::cat()).await;
-    spec.stdio.stdin = Stdin::Open { once: true };
-    rig.provider.start(spec.clone()).await.unwrap();
-    let (to, stdin) = mpsc::channel(1);
-    let (stdout, mut from) = mpsc::channel(1);
-    let streams = Streams { stdin: Some(stdin), stdout: Some(stdout), ..Streams::default() };
-    let (provider, run) = (rig.provider.clone(), spec.id.clone());
-    let attached = tokio::spawn(async move { provider.attach(&run, streams).await });
-    for text in ["hello\n", "again\n"] {
-        to.send(Bytes::from(text)).await.unwrap();
-        assert_eq!(next(&mut from).await.as_deref(), Some(text.as_bytes()));
-    }
-    drop(to);
-    assert_eq!(ended(&rig.exit_of(&spec.id).await), (7, ExitReason::Exited));
-    assert_eq!(next(&mut from).await, None);
-    attached.await.unwrap().unwrap();
-    assert_eq!(printed(&rig.log(&spec), "stdout"), ["hello", "again"]);
-}
-
-#[tokio::test]
-async fn an_exec_has_streams_of_its_own() {
-    let mut rig = rig().await;
-    let mut spec = rig.program(&guests::cat()).await;
-    spec.stdio.stdin = Stdin::Open { once: false };
-    rig.provider.start(spec.clone()).await.unwrap();
-    let (to, stdin) = mpsc::channel(1);
-    let (stdout, mut from) = mpsc::channel(16);
-    let streams = Streams { stdin: Some(stdin), stdout: Some(stdout), ..Streams::default() };
-    to.send(Bytes::from_static(b"to the exec")).await.unwrap();
-    drop(to);
-    let exec = ExecSpec { run: spec.id.clone(), argv: vec!["program.wasm".to_owned()], tty: false };
-    assert_eq!(rig.provider.exec(exec, streams).await, Ok(7));
-    assert_eq!(next(&mut from).await.as_deref(), Some(&b"to the exec"[..]));
-    assert_eq!(next(&mut from).await, None);
-    assert_eq!(rig.log(&spec), "");
-    rig.provider.kill(&spec.id).await.unwrap();
-    rig.exit_of(&spec.id).await;
 }
 
 #[tokio::test]

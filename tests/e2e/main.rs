@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod harness;
 mod logs;
+mod run;
 mod scenarios;
 mod support;
 mod survival;
@@ -50,6 +51,8 @@ fn main() -> ExitCode {
         access::bad_settings_are_one_line_and_an_exit_code,
         access::an_agent_without_rights_says_which_and_goes_on,
         access::a_second_agent_on_one_root_directory_says_so,
+        run::what_is_pushed_runs_without_a_cluster,
+        run::a_private_registry_wants_its_credentials,
         survival::a_restarted_agent_knows_its_pods,
         survival::a_deleted_node_is_registered_again,
         survival::a_terminated_agent_leaves_no_process,

@@ -17,8 +17,9 @@ const TICKS_PER_TURN: u64 = 1;
 /// Bytes that one host call copies from the guest at most.
 const HOSTCALL_BYTES: usize = 128 << 20;
 
-/// Handles of a guest at most: open files, streams, pollables.
-const MAX_HANDLES: usize = 100_000;
+/// Handles of a guest at most: open files, streams, pollables. Files are descriptors of the process, which all guests
+/// share, so that a guest that leaks them must find its end long before the others do.
+const MAX_HANDLES: usize = 4096;
 
 /// Random bytes per call.
 const MAX_RANDOM: u64 = 16 << 20;

@@ -17,6 +17,7 @@ mod budget;
 mod command;
 mod compile;
 mod cpu;
+mod descriptors;
 mod engine;
 mod engines;
 mod entered;

@@ -62,7 +62,7 @@ impl Plan {
     /// As many runs as asked for and possible.
     pub(crate) fn new(asked: u32, wasip3: bool, max_map_count: u64) -> Result<Self, SetupError> {
         let per_run = MAPPINGS_PER_RUN + if wasip3 { MAPPINGS_PER_SPARE_STACK } else { 0 };
-        let needed = MAPPINGS_OF_PROCESS + u64::from(asked + EXEC_SLOTS) * per_run;
+        let needed = MAPPINGS_OF_PROCESS + (u64::from(asked) + u64::from(EXEC_SLOTS)) * per_run;
         let room = max_map_count.saturating_sub(MAPPINGS_OF_PROCESS) / per_run;
         let mapped = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(EXEC_SLOTS);
         if mapped == 0 {
@@ -127,6 +127,7 @@ mod tests {
             (10_000, true, 1_048_576, 10_000, None),
             (50_000, false, 1_048_576, 27_936, None),
             (50_000, true, 1_048_576, 23_872, None),
+            (u32::MAX, false, 1_048_576, 27_936, Some(25_769_808_250)),
         ];
         for (asked, wasip3, map_count, capacity, needed_map_count) in cases {
             let plan = Plan::new(asked, wasip3, map_count).unwrap();

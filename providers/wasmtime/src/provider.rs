@@ -14,6 +14,7 @@ use crate::artifacts::Artifacts;
 use crate::budget::MemoryBudget;
 use crate::command::Command;
 use crate::cpu::{CpuAccount, CpuLimit};
+use crate::descriptors;
 use crate::engines::Engines;
 use crate::metrics::{EngineMetrics, Metrics};
 use crate::pool::{EXEC_SLOTS, Plan, max_map_count};
@@ -44,17 +45,16 @@ impl std::fmt::Debug for WasmtimeProvider {
 // === impl WasmtimeProvider ===
 
 impl WasmtimeProvider {
-    /// Makes the engine and starts its threads. Logs a warning where the host allows less than was asked for.
+    /// Makes the engine and starts its threads, and raises the process's limit of open files. Logs a warning where the
+    /// host allows less than was asked for.
     ///
     /// # Errors
     /// See [`SetupError`].
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
         settings.check()?;
         let plan = Plan::new(settings.capacity, settings.wasip3, max_map_count())?;
-        if let Some(needed) = plan.needed_map_count {
-            let (asked, capacity) = (settings.capacity, plan.capacity);
-            tracing::warn!(asked, capacity, needed, "Capacity is reduced, raise the sysctl vm.max_map_count");
-        }
+        warn_if_reduced(settings.capacity, &plan);
+        descriptors::make_room(plan.capacity);
         Ok(Self {
             engines: Arc::new(Engines::new(&settings, plan)?),
             artifacts: Artifacts::default(),
@@ -99,6 +99,19 @@ impl WasmtimeProvider {
             clock: self.engines.ticker.clock().clone(),
             guests: self.guests.handle().clone(),
         }
+    }
+}
+
+fn warn_if_reduced(asked: u32, plan: &Plan) {
+    let capacity = plan.capacity;
+    match plan.needed_map_count {
+        Some(needed) => {
+            tracing::warn!(asked, capacity, needed, "Capacity is reduced, raise the sysctl vm.max_map_count");
+        }
+        None if capacity < asked => {
+            tracing::warn!(asked, capacity, "Capacity is reduced to what the address space has room for");
+        }
+        None => {}
     }
 }
 

@@ -6,10 +6,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::ensure::Images;
 use crate::error::ImageError;
-use crate::image::{Image, PullPolicy};
+use crate::image::{Image, Request};
 use crate::reference::Reference;
-use crate::registry::Credential;
-use crate::store::CodeKey;
 
 /// Announcements that a slow listener may be behind. One that is further behind hears of its pull at its end.
 const KEPT: usize = 64;
@@ -42,14 +40,12 @@ impl Images {
     /// Those of [`Images::ensure`].
     pub async fn ensure_announced(
         &self,
-        reference: &Reference,
-        policy: PullPolicy,
-        credentials: &[Credential],
+        request: &Request<'_>,
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<Image, ImageError> {
         let mut begun = self.inner.announcements.0.subscribe();
-        let name = reference.stored_name();
-        let mut ensure = std::pin::pin!(self.ensure(reference, policy, credentials));
+        let name = request.reference.stored_name();
+        let mut ensure = std::pin::pin!(self.ensure(request));
         let mut announced = false;
         let result = loop {
             tokio::select! {
@@ -68,11 +64,5 @@ impl Images {
             on_pulling();
         }
         result
-    }
-
-    /// The engine cannot load the image's code: the next [`Images::ensure`] compiles it again.
-    pub fn distrust_code(&self, image: &Image) {
-        let key = CodeKey { wasm: image.wasm_digest, engine_id: image.engine_id.clone() };
-        self.inner.store.distrust(&key);
     }
 }

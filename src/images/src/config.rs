@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::image::Engine;
 
+const MIN_UNPACKED: u64 = 1 << 30;
+
 /// Settings of [`Images::open`](crate::Images::open).
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -13,8 +15,13 @@ pub struct Config {
     /// Registries (`host` or `host:port`, as written in references) that are spoken to without
     /// TLS. Loopback hosts always are, except on port 443.
     pub insecure_registries: Vec<String>,
+    /// Directory with settings of registries in containerd's form, `<host>/hosts.toml`: mirrors, certificates. Read
+    /// at each pull.
+    pub registry_config_dir: Option<PathBuf>,
     /// Largest wasm blob that is pulled, in bytes.
     pub max_module_size: u64,
+    /// Bytes that the layers of one container image may have, unpacked; see [`Config::unpacked_size_for`].
+    pub max_unpacked_size: u64,
     /// How wasm becomes machine code.
     pub compile: CompileConfig,
     /// The engines that code is compiled for.
@@ -64,6 +71,15 @@ pub struct Timeouts {
     pub request: Duration,
     /// One blob.
     pub blob: Duration,
+}
+
+impl Config {
+    /// A [`Config::max_unpacked_size`] that goes with a [`Config::max_module_size`]: room for the program and what it
+    /// comes with (interpreters bring libraries), and never less than 1 GiB.
+    #[must_use]
+    pub fn unpacked_size_for(max_module_size: u64) -> u64 {
+        max_module_size.saturating_mul(4).max(MIN_UNPACKED)
+    }
 }
 
 impl CompileConfig {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
@@ -12,14 +12,13 @@ use crate::config::Config;
 use crate::error::{ImageError, OpenError};
 use crate::flight::Flights;
 use crate::gc::{self, Collected};
-use crate::image::{Image, ListedImage, PullPolicy, PullTiming};
+use crate::image::{Image, ListedImage, PullPolicy, PullTiming, Request};
 use crate::metrics::{Counters, ImageMetrics};
 use crate::native::{CodeError, Coded};
 use crate::pull::{PullKey, Pulled, Refusal};
-use crate::reference::Reference;
 use crate::refusals::Refusals;
-use crate::registry::{Credential, Registry};
-use crate::store::{CodeKey, ImageRecord, Lease, Pin, Store, blocking};
+use crate::registry::Registry;
+use crate::store::{CodeKey, ImageRecord, Lease, Store, blocking};
 
 /// The images of this node. Clones are cheap and share everything.
 #[derive(Clone)]
@@ -45,10 +44,10 @@ pub(crate) struct Inner {
 }
 
 /// An image in the store.
-struct Found {
-    record: ImageRecord,
-    lease: Lease,
-    pulled: Option<PullTiming>,
+pub(crate) struct Found {
+    pub(crate) record: ImageRecord,
+    pub(crate) lease: Lease,
+    pub(crate) pulled: Option<PullTiming>,
 }
 
 // === impl Images ===
@@ -82,22 +81,18 @@ impl Images {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Resolves, pulls (as the policy says) and compiles. Calls for the same image with the same
-    /// credentials share one pull, calls for the same wasm one compilation; dropping the future
-    /// gives up, and what nobody waits for stops. Credentials are tried in order; none means
-    /// anonymous.
+    /// Resolves, pulls (as the policy says), chooses the program and compiles it. Calls for the
+    /// same image with the same credentials share one pull, calls for the same wasm one
+    /// compilation; dropping the future gives up, and what nobody waits for stops. An image that
+    /// is here is used without its registry only if that gave it to anybody, or to one of the
+    /// request's credentials.
     ///
     /// # Errors
     /// See [`ImageError`]; a later call starts over, so that back-off is the caller's.
-    pub async fn ensure(
-        &self,
-        reference: &Reference,
-        policy: PullPolicy,
-        credentials: &[Credential],
-    ) -> Result<Image, ImageError> {
-        let result = self.inner.ensure(reference, policy, credentials).await;
+    pub async fn ensure(&self, request: &Request<'_>) -> Result<Image, ImageError> {
+        let result = self.inner.ensure(request).await;
         let changed = match &result {
-            Ok(image) => image.pulled.is_some() || image.compiled.is_some(),
+            Ok(image) => image.pulled.is_some() || image.was_compiled(),
             Err(_) => true,
         };
         if changed && let Err(err) = self.collect_garbage().await {
@@ -148,86 +143,45 @@ fn is_engine_id(id: &str) -> bool {
 // === impl Inner ===
 
 impl Inner {
-    async fn ensure(
-        self: &Arc<Self>,
-        reference: &Reference,
-        policy: PullPolicy,
-        credentials: &[Credential],
-    ) -> Result<Image, ImageError> {
-        let found = self.find_or_pull(reference, policy, credentials).await?;
-        match self.build(reference, found).await {
-            // The damaged blob is gone from disk by now: pulling writes it again, once.
-            Err(ImageError::Damaged { .. }) if policy != PullPolicy::Never => {
-                let found = self.pull(reference, credentials).await?;
-                self.build(reference, found).await
+    async fn ensure(self: &Arc<Self>, request: &Request<'_>) -> Result<Image, ImageError> {
+        let found = self.find_or_pull(request).await?;
+        match self.build(request, found).await {
+            // What is damaged is gone from disk by now: pulling writes it again, once.
+            Err(ImageError::Damaged { .. }) if request.policy != PullPolicy::Never => {
+                let found = self.pull(request).await?;
+                self.build(request, found).await
             }
             built => built,
         }
     }
 
-    async fn find_or_pull(
-        self: &Arc<Self>,
-        reference: &Reference,
-        policy: PullPolicy,
-        credentials: &[Credential],
-    ) -> Result<Found, ImageError> {
+    async fn find_or_pull(self: &Arc<Self>, request: &Request<'_>) -> Result<Found, ImageError> {
+        let Request { reference, policy, credentials, .. } = *request;
         if policy == PullPolicy::Always {
-            return self.pull(reference, credentials).await;
+            return self.pull(request).await;
         }
-        if let Some((record, lease)) = self.store.find(&reference.stored_name()).await {
+        let found = self.store.find(&reference.stored_name()).await;
+        let present = found.is_some();
+        if let Some((record, lease)) = found
+            && self.store.may_use(&record, reference, credentials)
+        {
             self.store.save_uses().await?;
             return Ok(Found { record, lease, pulled: None });
         }
-        if policy == PullPolicy::Never {
-            return Err(ImageError::Never { image: reference.to_string() });
+        match policy {
+            PullPolicy::Never if present => Err(ImageError::NotAccessible { image: reference.to_string() }),
+            PullPolicy::Never => Err(ImageError::Never { image: reference.to_string() }),
+            PullPolicy::IfNotPresent | PullPolicy::Always => self.pull(request).await,
         }
-        self.pull(reference, credentials).await
     }
 
-    async fn pull(self: &Arc<Self>, reference: &Reference, credentials: &[Credential]) -> Result<Found, ImageError> {
+    async fn pull(self: &Arc<Self>, request: &Request<'_>) -> Result<Found, ImageError> {
+        let Request { reference, credentials, .. } = *request;
         let started = Instant::now();
         let key = PullKey::new(reference, credentials);
         let work = || crate::pull::pull(Arc::clone(self), reference.clone(), credentials.to_vec());
         let Pulled { record, lease, took } = self.pulls.join(key, work).await?;
         let pulled = Some(PullTiming { pull: took, waiting_included: started.elapsed() });
         Ok(Found { record, lease, pulled })
-    }
-
-    /// Adds the code to a stored image.
-    async fn build(self: &Arc<Self>, reference: &Reference, found: Found) -> Result<Image, ImageError> {
-        let Found { record, lease: stored, pulled } = found;
-        let engine = record.inspection.engine;
-        let Some(engine_id) = self.config.engines.id(engine) else {
-            return Err(ImageError::NeedsWasip3 { image: reference.to_string() });
-        };
-        let key = CodeKey { wasm: record.wasm, engine_id: engine_id.to_owned() };
-        let lease = self.store.pin(record.pins().chain([Pin::Code(key.clone())]));
-        drop(stored);
-        let coded = self.code(&key, engine).await.map_err(|err| err.about(reference))?;
-        Ok(Image {
-            reference: reference.clone(),
-            digest: record.digest,
-            image_id: reference.pinned(record.digest),
-            size_bytes: record.size(),
-            kind: record.inspection.kind,
-            wasm_digest: record.wasm,
-            engine,
-            engine_id: key.engine_id.clone(),
-            code: self.store.code_path(&key),
-            code_digest: coded.digest,
-            title: record.title,
-            pulled,
-            compiled: coded.took,
-            config: record.config,
-            lease,
-        })
-    }
-
-    async fn code(self: &Arc<Self>, key: &CodeKey, engine: crate::Engine) -> Result<Coded, CodeError> {
-        let started = Instant::now();
-        let work = || crate::native::code(Arc::clone(self), key.clone(), engine);
-        let coded = self.compiles.join(key.clone(), work).await?;
-        let took: Option<Duration> = coded.took.map(|_| started.elapsed());
-        Ok(Coded { took, ..coded })
     }
 }

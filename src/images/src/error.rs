@@ -11,7 +11,7 @@ const MAX_DETAIL: usize = 1000;
 
 /// Why [`Images::ensure`](crate::Images::ensure) failed. A variant exists where the caller acts
 /// differently or where the text has parts of its own; all texts stand after
-/// `Failed to pull image "X": `, except [`ImageError::Never`]'s, which is whole.
+/// `Failed to pull image "X": `, except [`ImageError::Never`]'s and [`ImageError::NotAccessible`]'s, which are whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// Not an image that this node runs. Asking again costs one manifest.
@@ -25,6 +25,14 @@ pub enum ImageError {
     /// The policy forbids pulling and it is not here: `ErrImageNeverPull`.
     #[error("Container image \"{image}\" is not present with pull policy of Never")]
     Never {
+        /// Normalised reference.
+        image: String,
+    },
+    /// The policy forbids asking the registry whether the pod may use what others pulled.
+    #[error(
+        "Container image \"{image}\" is present with pull policy of Never, but not accessible with the pod's credentials"
+    )]
+    NotAccessible {
         /// Normalised reference.
         image: String,
     },
@@ -54,6 +62,14 @@ pub enum ImageError {
         /// Normalised reference.
         image: String,
         /// What the parser or compiler says.
+        detail: String,
+    },
+    /// Layers that cannot be unpacked: only another image helps.
+    #[error("failed to pull and unpack image \"{image}\": {detail}")]
+    Layers {
+        /// Normalised reference.
+        image: String,
+        /// The layer and what is wrong with it.
         detail: String,
     },
     /// A component of WASI 0.3 on a node without that engine.
@@ -124,11 +140,15 @@ impl ImageError {
     /// Whether this is `ErrImageNeverPull` rather than `ErrImagePull`.
     #[must_use]
     pub fn is_never_pull(&self) -> bool {
-        matches!(self, Self::Never { .. })
+        matches!(self, Self::Never { .. } | Self::NotAccessible { .. })
     }
 
     pub(crate) fn not_wasm(reference: &Reference, what: impl Into<String>) -> Self {
         Self::NotWasm { image: reference.to_string(), what: bounded(what.into()) }
+    }
+
+    pub(crate) fn layers(reference: &Reference, detail: impl Into<String>) -> Self {
+        Self::Layers { image: reference.to_string(), detail: bounded(detail.into()) }
     }
 
     pub(crate) fn pull(reference: &Reference, detail: impl Into<String>) -> Self {
@@ -158,6 +178,12 @@ impl From<DiskError> for OpenError {
 }
 
 // === impl DiskError ===
+
+impl DiskError {
+    pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+}
 
 impl<T> DiskContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, DiskError> {

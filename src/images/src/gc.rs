@@ -30,6 +30,7 @@ pub(crate) fn collect(store: &Arc<Store>, config: &Config) -> Result<Collected, 
         collected.images += removed.images;
         collected.bytes += removed.bytes;
     }
+    store.bury()?;
     collected.over_limit = store.usage().1.saturating_sub(config.size_limit);
     Ok(collected)
 }

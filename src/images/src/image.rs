@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::program::NoProgram;
 use crate::reference::Reference;
-use crate::store::Lease;
+use crate::registry::Credential;
+use crate::store::{Lease, Source};
 
 /// When a registry is asked: Kubernetes' imagePullPolicy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,22 @@ pub enum Engine {
     Wasip3,
 }
 
-/// A verified, compiled image. Clones share the lease: while one lives, nothing of the image is
-/// removed from disk.
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The image.
+    pub reference: &'a Reference,
+    /// When its registry is asked.
+    pub policy: PullPolicy,
+    /// Tried in order; none means anonymous.
+    pub credentials: &'a [Credential],
+    /// The pod's `command`, which may name the file that runs; empty: the image decides.
+    pub command: &'a [String],
+    /// The pod's `args`.
+    pub args: &'a [String],
+}
+
+/// A verified image. Clones share the lease: while one lives, nothing of the image is removed from disk.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// What was asked for, normalised.
@@ -52,6 +68,24 @@ pub struct Image {
     pub image_id: String,
     /// Bytes of all its blobs.
     pub size_bytes: u64,
+    /// What runs, compiled; or why nothing of the image can be started with the command that was asked for.
+    pub program: Result<Program, NoProgram>,
+    /// Its root file system, if it has one: never written to, read by this agent's user only. A container gets a
+    /// copy ([`copy_root`](crate::copy_root)).
+    pub root: Option<PathBuf>,
+    /// The layer's `org.opencontainers.image.title`, if it is a usable file name.
+    pub title: Option<String>,
+    /// How long pulling took; none if no registry was asked ("already present on machine").
+    pub pulled: Option<PullTiming>,
+    /// What the image says about running it; empty for plain wasm artifacts.
+    pub config: RunConfig,
+    /// Keeps blobs and code on disk.
+    pub lease: Lease,
+}
+
+/// The wasm of an image that runs.
+#[derive(Debug, Clone)]
+pub struct Program {
     /// Module or component.
     pub kind: Kind,
     /// Digest of the wasm itself, which keys the compiled code.
@@ -64,16 +98,10 @@ pub struct Image {
     pub code: PathBuf,
     /// Digest of the compiled code, for whoever loads it.
     pub code_digest: Digest,
-    /// The layer's `org.opencontainers.image.title`, if it is a usable file name.
-    pub title: Option<String>,
-    /// How long pulling took; none if no registry was asked ("already present on machine").
-    pub pulled: Option<PullTiming>,
     /// How long compiling took, queue included; none if the code was there.
     pub compiled: Option<Duration>,
-    /// What the image says about running it; empty for plain wasm artifacts.
-    pub config: RunConfig,
-    /// Keeps blobs and code on disk.
-    pub lease: Lease,
+    /// Where the wasm is.
+    pub(crate) source: Source,
 }
 
 /// The two durations of the kubelet's `Pulled` event.
@@ -106,6 +134,35 @@ pub struct ListedImage {
     pub names: Vec<String>,
     /// Bytes of all its blobs.
     pub size_bytes: u64,
+}
+
+// === impl Request ===
+
+impl<'a> Request<'a> {
+    /// For whatever the image itself runs, pulled anonymously.
+    #[must_use]
+    pub fn new(reference: &'a Reference, policy: PullPolicy) -> Self {
+        Self { reference, policy, credentials: &[], command: &[], args: &[] }
+    }
+}
+
+// === impl Image ===
+
+impl Image {
+    /// Whether compiling was part of getting it.
+    pub(crate) fn was_compiled(&self) -> bool {
+        self.program.as_ref().is_ok_and(|program| program.compiled.is_some())
+    }
+}
+
+// === impl RunConfig ===
+
+impl RunConfig {
+    /// Bytes of all its texts.
+    pub(crate) fn size(&self) -> usize {
+        let lists = [&self.entrypoint, &self.cmd, &self.env].into_iter().flatten();
+        lists.chain(&self.working_dir).map(String::len).sum()
+    }
 }
 
 // === impl Engine ===

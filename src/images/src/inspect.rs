@@ -141,7 +141,7 @@ fn names(id: u8, body: &[u8]) -> Result<Vec<String>, InspectError> {
 
 /// `wasi:cli/run@0.3.0`, but not a release candidate of it: those are other interfaces, and their
 /// refusal by the base engine names them.
-fn is_wasip3(name: &str) -> bool {
+pub(crate) fn is_wasip3(name: &str) -> bool {
     let Some((interface, version)) = name.rsplit_once('@') else { return false };
     interface.starts_with("wasi:") && version.starts_with("0.3.") && !version.contains('-')
 }

@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
+use crate::image::RunConfig;
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-pub(crate) const OCI_IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-pub(crate) const DOCKER_IMAGE_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+const OCI_IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_IMAGE_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// Media types of the configuration of a container image.
+pub(crate) const IMAGE_CONFIGS: [&str; 2] = [OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG];
 pub(crate) const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// What a registry may answer with.
 pub(crate) const ACCEPT: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
@@ -91,8 +94,34 @@ pub(crate) struct ImageConfig {
     pub(crate) os: String,
     #[serde(deserialize_with = "null_as_default")]
     pub(crate) architecture: String,
+    /// What a container is started from.
+    #[serde(deserialize_with = "null_as_default")]
+    pub(crate) config: ContainerConfig,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(crate) rootfs: RootFs,
     /// Only in the configuration of a Spin application of the first kind.
     pub(crate) spin_lock_version: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct ContainerConfig {
+    #[serde(deserialize_with = "null_as_default")]
+    entrypoint: Vec<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    cmd: Vec<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    env: Vec<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    working_dir: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RootFs {
+    /// Digests of the layers' tar streams, lowest first.
+    #[serde(deserialize_with = "null_as_default")]
+    pub(crate) diff_ids: Vec<Digest>,
 }
 
 /// What tells the two documents apart when a media type is missing.
@@ -180,6 +209,11 @@ impl ImageConfig {
 
     pub(crate) fn platform(&self) -> Platform {
         Platform { os: self.os.clone(), architecture: self.architecture.clone() }
+    }
+
+    pub(crate) fn run_config(&self) -> RunConfig {
+        let ContainerConfig { entrypoint, cmd, env, working_dir } = self.config.clone();
+        RunConfig { entrypoint, cmd, env, working_dir: Some(working_dir).filter(|dir| !dir.is_empty()) }
     }
 }
 

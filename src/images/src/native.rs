@@ -9,7 +9,7 @@ use crate::ensure::Inner;
 use crate::error::{DiskContext, DiskError, ImageError};
 use crate::image::Engine;
 use crate::reference::Reference;
-use crate::store::{CodeKey, Pin, blocking};
+use crate::store::{CodeKey, Pin, Source, blocking};
 
 /// Code that is on disk.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub(crate) enum CodeError {
 }
 
 /// Finds or compiles. The caller has pinned wasm and code.
-pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine) -> Result<Coded, CodeError> {
+pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine, source: Source) -> Result<Coded, CodeError> {
     if let Some(record) = inner.store.code(&key).await? {
         return Ok(Coded { digest: record.digest, took: None });
     }
@@ -42,7 +42,7 @@ pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine) -> Res
     drop(waiting);
     let _running = inner.counters.compiles.run();
     let started = Instant::now();
-    let result = compile(&inner, &key, engine).await;
+    let result = compile(&inner, &key, engine, source).await;
     inner.counters.compiles.done(result.is_ok(), started.elapsed());
     if let Err(CodeError::Invalid(why)) = &result {
         inner.invalid.insert(key.clone(), why.clone());
@@ -53,9 +53,9 @@ pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine) -> Res
     Ok(Coded { digest, took: Some(took) })
 }
 
-async fn compile(inner: &Inner, key: &CodeKey, engine: Engine) -> Result<Digest, CodeError> {
+async fn compile(inner: &Inner, key: &CodeKey, engine: Engine, source: Source) -> Result<Digest, CodeError> {
     let (store, digest) = (Arc::clone(&inner.store), key.wasm);
-    let wasm = blocking(move || store.open_verified(digest)).await?;
+    let wasm = blocking(move || store.open_verified_source(&source, digest)).await?;
     let wasm = wasm.ok_or(CodeError::Damaged(digest))?;
     inner.store.intend([Pin::Code(key.clone())]).await?;
     let (store, owned) = (Arc::clone(&inner.store), key.clone());

@@ -6,18 +6,28 @@ use std::collections::BTreeSet;
 use crate::digest::Digest;
 use crate::ensure::Inner;
 use crate::error::ImageError;
-use crate::inspect::Inspection;
 use crate::manifest::{Descriptor, Document, ImageConfig, Manifest, OCI_INDEX, OCI_MANIFEST};
-use crate::packaging::{self, Layout};
+use crate::packaging::{self, Content, Layout};
 use crate::platform;
 use crate::reference::Reference;
 use crate::registry::{Fetched, Session};
-use crate::store::{BlobRecord, ImageRecord};
+use crate::store::{BlobRecord, ImageRecord, Module, RootRecord};
 
 /// Image configurations are a few KiB; some carry long histories.
 const MAX_CONFIG: usize = 4 << 20;
 
-/// Everything about an artifact but its wasm.
+/// Layers of a container image: what the storage drivers of other runtimes can stack.
+const MAX_LAYERS: usize = 128;
+/// Bytes of the entry point, environment and so on, which are recorded.
+const MAX_RUN_CONFIG: usize = 128 << 10;
+
+/// What was made of an artifact's content.
+pub(crate) enum Unpacked {
+    Module(Module),
+    Root(RootRecord),
+}
+
+/// Everything about an artifact but its content.
 pub(crate) struct Plan {
     /// What the reference resolved to; then what that leads to, if it is an index.
     documents: Vec<Fetched>,
@@ -42,8 +52,26 @@ pub(crate) async fn plan(reference: &Reference, session: &mut Session<'_>, top: 
     };
     let config = read_config(reference, session, &manifest.config).await?;
     let layout = packaging::recognise(&manifest, &ImageConfig::parse(&config)).map_err(unusable)?;
+    check(&layout).map_err(broken)?;
     let config = (manifest.config.digest, config);
     Ok(Plan { documents, is_index, config, layout })
+}
+
+/// Bounds what an image says of itself.
+pub(crate) fn check(layout: &Layout) -> Result<(), String> {
+    let run = layout.config.size();
+    if run > MAX_RUN_CONFIG {
+        return Err(format!("its command and environment have {run} bytes, more than {MAX_RUN_CONFIG}"));
+    }
+    let Content::Root { layers, diff_ids } = &layout.content else { return Ok(()) };
+    let (layers, diff_ids) = (layers.len(), diff_ids.len());
+    if layers > MAX_LAYERS {
+        return Err(format!("it has {layers} layers, more than {MAX_LAYERS}"));
+    }
+    if layers != diff_ids {
+        return Err(format!("mismatched image rootfs and manifest layers: {diff_ids} diff_ids, {layers} layers"));
+    }
+    Ok(())
 }
 
 fn inner_manifest(bytes: &[u8]) -> Result<Manifest, String> {
@@ -76,22 +104,27 @@ pub(crate) fn copy_error(reference: &Reference, digest: Digest, err: &impl std::
 impl Plan {
     pub(crate) fn blobs(&self) -> Vec<BlobRecord> {
         let (config, bytes) = &self.config;
-        let wasm = &self.layout.wasm;
         let small = |digest, bytes: &[u8]| BlobRecord { digest, size: bytes.len() as u64 };
         self.documents
             .iter()
             .map(|document| small(document.digest, &document.bytes))
-            .chain([small(*config, bytes), BlobRecord { digest: wasm.digest, size: wasm.size }])
+            .chain([small(*config, bytes)])
+            .chain(self.layout.content.blobs().iter().map(|blob| BlobRecord { digest: blob.digest, size: blob.size }))
             .collect()
     }
 
-    /// Writes the small blobs and the record; the wasm is there.
+    /// Digest of the manifest itself, below whatever index.
+    pub(crate) fn manifest(&self) -> Option<Digest> {
+        self.documents.last().map(|document| document.digest)
+    }
+
+    /// Writes the small blobs and the record; the content is there.
     pub(crate) async fn store(
         self,
         inner: &Inner,
         reference: &Reference,
         blobs: Vec<BlobRecord>,
-        inspection: Inspection,
+        unpacked: Unpacked,
     ) -> Result<ImageRecord, ImageError> {
         let digest = self.documents[0].digest;
         let small = self.documents.into_iter().map(|d| (d.digest, d.bytes)).chain([self.config]);
@@ -100,15 +133,20 @@ impl Plan {
                 inner.store.put_blob(digest, bytes).await?;
             }
         }
+        let (module, root) = match unpacked {
+            Unpacked::Module(module) => (Some(module), None),
+            Unpacked::Root(root) => (None, Some(root)),
+        };
         let record = ImageRecord {
             digest,
             media_type: if self.is_index { OCI_INDEX } else { OCI_MANIFEST }.to_owned(),
             names: BTreeSet::from([reference.stored_name(), reference.pinned(digest)]),
             blobs,
-            wasm: self.layout.wasm.digest,
-            inspection,
-            title: self.layout.wasm.title(),
+            module,
+            root,
+            title: self.layout.content.title(),
             config: self.layout.config,
+            access: std::collections::BTreeMap::new(),
             last_used: 0,
         };
         inner.store.put(record.clone()).await?;

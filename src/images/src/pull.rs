@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use crate::digest::Digest;
 use crate::ensure::Inner;
 use crate::error::ImageError;
-use crate::inspect::{InspectError, Inspection, inspect};
+use crate::extract::extract;
 use crate::manifest::Descriptor;
-use crate::plan::{copy_error, plan};
+use crate::packaging::Content;
+use crate::plan::{Plan, Unpacked, copy_error, plan};
 use crate::reference::Reference;
-use crate::registry::{Credential, Fetched, RegistryError, Resolved, Session};
-use crate::store::{BlobError, BlobRecord, ImageRecord, Lease, Pin};
+use crate::registry::{Credential, Endpoint, Fetched, RegistryError, Resolved, Session};
+use crate::store::{BlobError, BlobRecord, ImageRecord, Lease, Pin, Source};
 
 /// A pod names a few secrets; each may hold several entries that match.
 const MAX_CREDENTIALS: usize = 32;
@@ -37,6 +38,7 @@ pub(crate) struct Pulled {
 pub(crate) enum Refusal {
     NotWasm(String),
     Invalid(String),
+    Layers(String),
 }
 
 /// Pulls in turn, counted.
@@ -59,16 +61,42 @@ pub(crate) async fn pull(
     Ok(Pulled { record, lease, took })
 }
 
+/// Asks mirrors first, each as nobody; what they do not deliver the registry itself may.
 async fn load(
     inner: &Arc<Inner>,
     reference: &Reference,
     credentials: &[Credential],
 ) -> Result<(ImageRecord, Lease), ImageError> {
+    let (owned, asked) = (Arc::clone(inner), reference.clone());
+    let endpoints = tokio::task::spawn_blocking(move || owned.registry.endpoints(&asked)).await;
+    let endpoints = endpoints.unwrap_or_else(|err| Err(err.to_string()));
+    for endpoint in endpoints.map_err(|err| ImageError::pull(reference, err))? {
+        let credentials = if endpoint.is_mirror() { &[] } else { credentials };
+        match load_from(inner, reference, &endpoint, credentials).await {
+            Err(err @ ImageError::Pull { .. }) if endpoint.is_mirror() => {
+                tracing::warn!(mirror = endpoint.address(), %err, "A mirror did not deliver");
+            }
+            result => return result,
+        }
+    }
+    Err(ImageError::pull(reference, "no registry has it"))
+}
+
+async fn load_from(
+    inner: &Arc<Inner>,
+    reference: &Reference,
+    endpoint: &Endpoint,
+    credentials: &[Credential],
+) -> Result<(ImageRecord, Lease), ImageError> {
     let known = inner.store.find(&reference.stored_name()).await;
     let known_digest = known.as_ref().map(|(record, _)| record.digest);
-    let (mut session, resolved) = resolve(inner, reference, credentials, known_digest).await?;
+    let (mut session, resolved) = resolve(inner, reference, endpoint, credentials, known_digest).await?;
+    let credential = session.credential().clone();
     let top = match (resolved, known) {
-        (Resolved::Unchanged, Some(known)) => return Ok(known),
+        (Resolved::Unchanged, Some((record, lease))) => {
+            inner.store.grant(record.digest, reference, &credential).await?;
+            return Ok((record, lease));
+        }
         (Resolved::Unchanged, None) => return Err(ImageError::pull(reference, "nothing resolved")),
         (Resolved::Fetched(top), _) => top,
     };
@@ -82,13 +110,16 @@ async fn load(
     {
         inner.refused.insert(digest, refusal);
     }
-    result
+    let (record, lease) = result?;
+    inner.store.grant(record.digest, reference, &credential).await?;
+    Ok((record, lease))
 }
 
 /// Finds the credential that may read the image.
 async fn resolve<'a>(
     inner: &'a Inner,
     reference: &'a Reference,
+    endpoint: &Endpoint,
     credentials: &'a [Credential],
     known: Option<Digest>,
 ) -> Result<(Session<'a>, Resolved), ImageError> {
@@ -96,7 +127,7 @@ async fn resolve<'a>(
     let candidates = if credentials.is_empty() { anonymous } else { credentials };
     let mut denied = RegistryError::NotFound;
     for credential in candidates.iter().take(MAX_CREDENTIALS) {
-        let mut session = inner.registry.session(reference, credential);
+        let mut session = inner.registry.session_at(endpoint, reference, credential);
         match session.resolve(&reference.wanted(), known).await {
             Ok(resolved) => return Ok((session, resolved)),
             Err(err) if err.is_denial() => denied = err,
@@ -123,32 +154,62 @@ async fn load_resolved(
     session: &mut Session<'_>,
     top: Fetched,
 ) -> Result<(ImageRecord, Lease), ImageError> {
+    let digest = top.digest;
     let plan = plan(reference, session, top).await?;
-    let wasm = &plan.layout.wasm;
-    let limit = inner.config.max_module_size;
-    if wasm.size > limit {
-        return Err(ImageError::TooLarge { image: reference.to_string(), size: wasm.size, limit });
-    }
+    check_sizes(inner, reference, &plan.layout.content)?;
     let blobs = plan.blobs();
-    let pins = || blobs.iter().map(|blob| Pin::Blob(blob.digest));
-    let lease = inner.store.pin(pins());
-    inner.store.intend(pins()).await?;
+    let pins = pins(&plan, &blobs);
+    let lease = inner.store.pin(pins.clone());
+    inner.store.intend(pins).await?;
     inner.announcements.begun(reference);
-    fetch_wasm(inner, session, wasm).await.map_err(|err| err.about(reference, wasm.digest))?;
-    let inspection = look_at(inner, reference, wasm.digest).await?;
-    let record = plan.store(inner, reference, blobs, inspection).await?;
+    for blob in plan.layout.content.blobs() {
+        fetch(inner, session, blob).await.map_err(|err| err.about(reference, blob.digest))?;
+    }
+    let unpacked = match &plan.layout.content {
+        Content::Wasm(wasm) => {
+            let digest = wasm.digest;
+            Unpacked::Module(crate::build::module_of(inner, reference, Source::Blob(digest), digest).await?)
+        }
+        Content::Root { layers, diff_ids } => {
+            let manifest = plan.manifest().unwrap_or(digest);
+            Unpacked::Root(extract(inner, reference, manifest, layers, diff_ids).await?)
+        }
+    };
+    let record = plan.store(inner, reference, blobs, unpacked).await?;
     Ok((record, lease))
 }
 
-/// Loads the wasm, unless it is there.
-async fn fetch_wasm(inner: &Inner, session: &mut Session<'_>, wasm: &Descriptor) -> Result<(), FetchError> {
-    if inner.store.has_blob(wasm.digest, wasm.size).await {
+fn check_sizes(inner: &Inner, reference: &Reference, content: &Content) -> Result<(), ImageError> {
+    let size = content.blobs().iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+    match content {
+        Content::Wasm(_) => crate::build::check_module_size(inner, reference, size),
+        // What is compressed to more than all of it may take cannot be unpacked.
+        Content::Root { .. } if size > inner.config.max_unpacked_size => {
+            let limit = inner.config.max_unpacked_size;
+            Err(ImageError::pull(reference, format!("its layers have {size} bytes, this node unpacks at most {limit}")))
+        }
+        Content::Root { .. } => Ok(()),
+    }
+}
+
+/// Everything that is about to be written.
+fn pins(plan: &Plan, blobs: &[BlobRecord]) -> Vec<Pin> {
+    let root = match &plan.layout.content {
+        Content::Wasm(_) => None,
+        Content::Root { .. } => plan.manifest().map(Pin::Root),
+    };
+    blobs.iter().map(|blob| Pin::Blob(blob.digest)).chain(root).collect()
+}
+
+/// Loads a blob, unless it is there.
+async fn fetch(inner: &Inner, session: &mut Session<'_>, blob: &Descriptor) -> Result<(), FetchError> {
+    if inner.store.has_blob(blob.digest, blob.size).await {
         return Ok(());
     }
     let limit = session.blob_timeout();
-    let copied = tokio::time::timeout(limit, copy(inner, session, wasm)).await;
+    let copied = tokio::time::timeout(limit, copy(inner, session, blob)).await;
     copied.unwrap_or_else(|_| Err(RegistryError::Timeout(limit).into()))?;
-    inner.counters.bytes_pulled.fetch_add(wasm.size, Ordering::Relaxed);
+    inner.counters.bytes_pulled.fetch_add(blob.size, Ordering::Relaxed);
     Ok(())
 }
 
@@ -161,17 +222,6 @@ async fn copy(inner: &Inner, session: &mut Session<'_>, blob: &Descriptor) -> Re
         writer.write(chunk.as_ref()).await?;
     }
     Ok(writer.finish().await?)
-}
-
-async fn look_at(inner: &Inner, reference: &Reference, wasm: Digest) -> Result<Inspection, ImageError> {
-    let store = Arc::clone(&inner.store);
-    let looked = tokio::task::spawn_blocking(move || Ok(inspect(&mut store.open_blob(wasm)?))).await;
-    let looked = looked.unwrap_or_else(|err| Ok(Err(InspectError::Io(err.into()))));
-    looked.map_err(|err: crate::error::DiskError| ImageError::from(err))?.map_err(|err| match err {
-        InspectError::NotWasm(what) => ImageError::not_wasm(reference, what),
-        InspectError::Invalid(detail) => ImageError::InvalidWasm { image: reference.to_string(), detail },
-        InspectError::Io(err) => ImageError::Disk(format!("read {wasm}: {err}")),
-    })
 }
 
 /// Either side of a copy.
@@ -198,6 +248,7 @@ impl Refusal {
         match err {
             ImageError::NotWasm { what, .. } => Some(Self::NotWasm(what.clone())),
             ImageError::InvalidWasm { detail, .. } => Some(Self::Invalid(detail.clone())),
+            ImageError::Layers { detail, .. } => Some(Self::Layers(detail.clone())),
             _ => None,
         }
     }
@@ -206,6 +257,7 @@ impl Refusal {
         match self {
             Self::NotWasm(what) => ImageError::not_wasm(reference, what),
             Self::Invalid(detail) => ImageError::InvalidWasm { image: reference.to_string(), detail },
+            Self::Layers(detail) => ImageError::layers(reference, detail),
         }
     }
 }

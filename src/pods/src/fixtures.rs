@@ -55,13 +55,14 @@ pub(crate) fn image(title: &str) -> PulledImage {
         image_id: format!("example.com/tool@sha256:{hex}"),
         size_bytes: 1,
         timing: None,
-        artifact: Artifact {
+        artifact: Ok(Artifact {
             digest: format!("sha256:{hex}"),
             engine: EngineId::new(hex).unwrap(),
             engine_name: EngineName::Base,
             kind: ArtifactKind::Module,
             path: "/tool.cwasm".into(),
-        },
+        }),
+        root: None,
         title: title.to_owned(),
         entrypoint: Vec::new(),
         cmd: Vec::new(),

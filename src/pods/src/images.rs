@@ -1,14 +1,15 @@
 //! Images as the worker wants them: ready to start, or with the kind of error that decides what happens next.
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use wasmnode_core::desired::PullPolicy;
 use wasmnode_core::pod::{PullError, PullErrorKind};
-use wasmnode_images::{Image, ImageError, Images, Reference};
+use wasmnode_images::{Image, ImageError, Images, Program, Reference, Request};
 use wasmnode_provider_api::{Artifact, ArtifactKind, EngineId, EngineName};
 
 use crate::credentials::Keyring;
@@ -20,10 +21,12 @@ pub struct PulledImage {
     pub image_id: String,
     /// Bytes of the image.
     pub size_bytes: u64,
-    /// Time for pulling, and the same with waiting for a turn; none: it was present.
+    /// Time for pulling, and all that the pod waited, compiling included; none: it was present.
     pub timing: Option<(SignedDuration, SignedDuration)>,
-    /// Its compiled code.
-    pub artifact: Artifact,
+    /// Its compiled code, or why nothing of it can be started with the container's command.
+    pub artifact: Result<Artifact, String>,
+    /// Its root file system, if it has one: each run gets a copy.
+    pub root: Option<PathBuf>,
     /// argv\[0\] where neither pod nor image names a command.
     pub title: String,
     /// argv that a pod's `command` replaces; empty for plain wasm artifacts.
@@ -38,6 +41,21 @@ pub struct PulledImage {
     pub lease: Arc<dyn Any + Send + Sync>,
 }
 
+/// What is wanted of an image.
+#[derive(Clone, Copy)]
+pub struct PullRequest<'a> {
+    /// As the pod names it.
+    pub image: &'a str,
+    /// When its registry is asked.
+    pub policy: PullPolicy,
+    /// The pod's credentials.
+    pub keyring: &'a Keyring,
+    /// The container's command, before variables are replaced: it may name the file that runs.
+    pub command: &'a [String],
+    /// The container's arguments.
+    pub args: &'a [String],
+}
+
 /// Where images come from.
 #[async_trait]
 pub trait Puller: Send + Sync + 'static {
@@ -45,9 +63,7 @@ pub trait Puller: Send + Sync + 'static {
     /// content of an image that this node can run begins to be read from its registry, at most once.
     async fn ensure(
         &self,
-        image: &str,
-        policy: PullPolicy,
-        keyring: &Keyring,
+        request: PullRequest<'_>,
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<PulledImage, PullError>;
 
@@ -59,25 +75,32 @@ pub trait Puller: Send + Sync + 'static {
 impl Puller for Images {
     async fn ensure(
         &self,
-        image: &str,
-        policy: PullPolicy,
-        keyring: &Keyring,
+        request: PullRequest<'_>,
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<PulledImage, PullError> {
-        let reference = reference(image)?;
-        let credentials = keyring.for_image(reference.registry(), reference.repository());
-        let pulled = self.ensure_announced(&reference, self::policy(policy), &credentials, on_pulling).await;
-        from_image(&pulled.map_err(|e| error(&e))?)
+        let reference = reference(request.image)?;
+        let credentials = request.keyring.for_image(reference.registry(), reference.repository());
+        let request = Request {
+            reference: &reference,
+            policy: policy(request.policy),
+            credentials: &credentials,
+            command: request.command,
+            args: request.args,
+        };
+        let began = Instant::now();
+        let pulled = self.ensure_announced(&request, on_pulling).await;
+        let mut image = from_image(&pulled.map_err(|e| error(&e))?)?;
+        // Compiling is part of what the pod waited for.
+        image.timing = image.timing.map(|(pull, _)| (pull, signed(began.elapsed()).max(pull)));
+        Ok(image)
     }
 
     async fn recompile(&self, image: &str, stale: &PulledImage) -> Result<PulledImage, PullError> {
-        if let Some(stale) = stale.lease.downcast_ref::<Image>() {
-            self.distrust_code(stale);
-        }
-        let reference = reference(image)?;
-        // What is on disk is compiled; the registry is asked only if it is gone.
-        let found = Images::ensure(self, &reference, wasmnode_images::PullPolicy::IfNotPresent, &[]).await;
-        from_image(&found.map_err(|e| error(&e))?)
+        let Some(stale) = stale.lease.downcast_ref::<Image>() else {
+            let message = format!("image {image:?} is not at hand any more");
+            return Err(PullError { kind: PullErrorKind::Failed, message });
+        };
+        from_image(&self.compile_again(stale).await.map_err(|e| error(&e))?)
     }
 }
 
@@ -108,32 +131,40 @@ fn error(error: &ImageError) -> PullError {
 }
 
 fn from_image(image: &Image) -> Result<PulledImage, PullError> {
-    let engine = EngineId::new(image.engine_id.clone())
-        .map_err(|e| PullError { kind: PullErrorKind::Failed, message: e.to_string() })?;
-    let artifact = Artifact {
-        digest: image.wasm_digest.to_string(),
-        engine,
-        engine_name: match image.engine {
-            wasmnode_images::Engine::Base => EngineName::Base,
-            wasmnode_images::Engine::Wasip3 => EngineName::Wasip3,
-        },
-        kind: match image.kind {
-            wasmnode_images::Kind::Module => ArtifactKind::Module,
-            wasmnode_images::Kind::Component => ArtifactKind::Component,
-        },
-        path: image.code.clone(),
+    let artifact = match &image.program {
+        Ok(program) => Ok(artifact(program)?),
+        Err(why) => Err(why.to_string()),
     };
     Ok(PulledImage {
         image_id: image.image_id.clone(),
         size_bytes: image.size_bytes,
         timing: image.pulled.map(|timing| (signed(timing.pull), signed(timing.waiting_included))),
         artifact,
+        root: image.root.clone(),
         title: image.title.clone().unwrap_or_else(|| image.reference.title_fallback()),
         entrypoint: image.config.entrypoint.clone(),
         cmd: image.config.cmd.clone(),
         env: image.config.env.clone(),
         working_dir: image.config.working_dir.clone(),
         lease: Arc::new(image.clone()),
+    })
+}
+
+fn artifact(program: &Program) -> Result<Artifact, PullError> {
+    let engine = EngineId::new(program.engine_id.clone())
+        .map_err(|e| PullError { kind: PullErrorKind::Failed, message: e.to_string() })?;
+    Ok(Artifact {
+        digest: program.wasm_digest.to_string(),
+        engine,
+        engine_name: match program.engine {
+            wasmnode_images::Engine::Base => EngineName::Base,
+            wasmnode_images::Engine::Wasip3 => EngineName::Wasip3,
+        },
+        kind: match program.kind {
+            wasmnode_images::Kind::Module => ArtifactKind::Module,
+            wasmnode_images::Kind::Component => ArtifactKind::Component,
+        },
+        path: program.code.clone(),
     })
 }
 

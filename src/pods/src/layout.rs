@@ -1,7 +1,7 @@
 //! Where the pods of this node keep their files.
 //!
 //! ```text
-//! <state>/groups/node/pods/<uid>/            pod.json, root/<container>/, volumes/<name>/
+//! <state>/groups/node/pods/<uid>/            pod.json, exits/<container>.json, root/<container>/, volumes/<name>/
 //! <memory>/groups/node/pods/<uid>/           volumes/<name>/: secrets, tokens, memory volumes (tmpfs)
 //! <logs>/<namespace>_<pod>_<uid>/            <container>/<attempt>.log
 //! ```
@@ -71,6 +71,11 @@ impl Layout {
         Root::open(root)?.create_dirs(&pods_path(), AGENT_MODE)
     }
 
+    /// The directory of all pods, if it is there.
+    pub(crate) fn pods_if_there(&self, medium: Medium) -> io::Result<Option<Root>> {
+        if_there(Root::open(self.root(medium)).and_then(|root| root.dir(&pods_path())))
+    }
+
     fn root(&self, medium: Medium) -> &Path {
         match medium {
             Medium::Disk => &self.state_root,
@@ -81,6 +86,13 @@ impl Layout {
 
 fn pods_path() -> PathBuf {
     Path::new("groups").join(GROUP).join("pods")
+}
+
+fn if_there(opened: io::Result<Root>) -> io::Result<Option<Root>> {
+    match opened {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
 }
 
 /// `name`, if it is a single element of a path.
@@ -103,6 +115,18 @@ impl PodLayout {
     /// The pod's directory, opened and created if need be.
     pub(crate) fn open(&self, medium: Medium) -> io::Result<Root> {
         self.layout.pods_dir(medium)?.create_dirs(Path::new(&self.pod.uid), AGENT_MODE)
+    }
+
+    /// The pod's directory, if it is there. What gives back must not need room on a disk that may be full.
+    pub(crate) fn if_there(&self, medium: Medium) -> io::Result<Option<Root>> {
+        let Some(pods) = self.layout.pods_if_there(medium)? else { return Ok(None) };
+        if_there(pods.dir(Path::new(&self.pod.uid)))
+    }
+
+    /// Removes the pod's directory.
+    pub(crate) fn remove(&self, medium: Medium) -> io::Result<()> {
+        let pods = self.layout.pods_if_there(medium)?;
+        pods.map_or(Ok(()), |pods| pods.remove_tree(Path::new(&self.pod.uid)))
     }
 
     /// Host path of a volume.

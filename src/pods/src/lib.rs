@@ -20,6 +20,7 @@ mod blocking;
 mod board;
 mod context;
 mod credentials;
+mod exits;
 #[cfg(test)]
 mod fixtures;
 mod images;
@@ -27,6 +28,7 @@ mod layout;
 mod metrics;
 mod own;
 mod ports;
+mod replace;
 mod routes;
 mod site;
 mod supervisor;
@@ -37,7 +39,7 @@ mod worker;
 
 pub use context::{Config, LogLimits, NodeState};
 pub use credentials::Keyring;
-pub use images::{PulledImage, Puller};
+pub use images::{PullRequest, PulledImage, Puller};
 pub use layout::Layout;
 pub use metrics::{BUCKETS, Counter, Gauge, Histogram, Metrics, Observed};
 pub use ports::{Clock, Ports, Statuses, system_clock};

@@ -1,6 +1,6 @@
 //! What this agent made on disk for a pod, recorded beside it, so that clean-up removes only that.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use wasmnode_logs::beneath::Root;
 use wasmnode_logs::{links, paths};
 
 use crate::layout::{Layout, Medium, PodLayout};
+use crate::replace::replace;
 use crate::{site, volumes};
 
 const FILE: &str = "pod.json";
-const FILE_TMP: &str = "pod.json.tmp";
 
 /// Far more than names and a path need.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -35,9 +35,7 @@ pub(crate) fn record(pod: &PodLayout) -> io::Result<()> {
     }
     let PodRef { namespace, name, uid } = pod.pod();
     let record = json!({ "namespace": namespace, "name": name, "uid": uid, "logs": pod.node().logs_root });
-    directory.remove_tree(Path::new(FILE_TMP))?;
-    directory.create(Path::new(FILE_TMP), 0o640)?.write_all(record.to_string().as_bytes())?;
-    Ok(rustix::fs::renameat(&directory, FILE_TMP, &directory, FILE)?)
+    replace(&directory, FILE, record.to_string().as_bytes())
 }
 
 /// Removes all that was made for a pod. The record goes last, so that an interrupted removal is taken up again.
@@ -52,9 +50,15 @@ pub(crate) fn on_disk(layout: &Layout) -> io::Result<Vec<String>> {
     layout.pods_dir(Medium::Disk)?.names(MAX_PODS)
 }
 
+/// Removes links to log files that were never written, or that someone else removed: no file tells their names any
+/// more. Before the first pod is started, whose link may be there a moment before its file.
+pub(crate) fn remove_dangling_links(layout: &Layout) -> io::Result<()> {
+    layout.links_dir.as_ref().map_or(Ok(()), |directory| links::remove_dangling(directory, &layout.logs_root))
+}
+
 /// Removes what an earlier agent made for these pods, which are gone.
 pub(crate) fn remove_left(layout: &Layout, uids: &[String]) -> io::Result<()> {
-    let pods = layout.pods_dir(Medium::Disk)?;
+    let Some(pods) = layout.pods_if_there(Medium::Disk)? else { return Ok(()) };
     for uid in uids {
         let record = pods.dir(Path::new(uid)).and_then(|directory| directory.read(Path::new(FILE), MAX_BYTES));
         let Some((pod, logs)) = record.ok().and_then(|bytes| parse(&bytes)).filter(|(pod, _)| pod.uid == *uid) else {
@@ -76,7 +80,7 @@ fn remove_from(pod: &PodLayout, logs: &Path) -> io::Result<()> {
     }
     let PodRef { namespace, name, uid } = pod.pod();
     paths::remove_pod_dir(logs, namespace, name, uid)?;
-    pod.node().pods_dir(Medium::Disk)?.remove_tree(Path::new(uid))
+    pod.remove(Medium::Disk)
 }
 
 /// Removes the links to the pod's log files. Their names follow from those of the files: the directory of all links

@@ -36,8 +36,8 @@ pub(crate) enum Answer {
     Event(Event),
     /// The image, to be kept for the start.
     Pulled { container: String, image: String, result: Result<PulledImage, PullError> },
-    /// A run that ended, with its message.
-    Exited { run: RunId, event: Event },
+    /// A run of a container that ended, with its message.
+    Exited { run: RunId, container: String, event: Event },
     /// Volumes were brought up to date, or not.
     Refreshed(Result<(), String>),
 }

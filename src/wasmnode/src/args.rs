@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::run::RunArgs;
+use crate::tools::{CompletionsArgs, ImageVerb, InspectArgs, PushArgs};
 use crate::version;
 
 /// A Kubernetes node that runs WebAssembly pods.
@@ -20,12 +22,23 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Register the node and run its pods.
     Agent(AgentArgs),
+    /// Run pods from a file, or one program, without a cluster.
+    Run(RunArgs),
     /// Compile wasm from standard input to machine code on standard output; used by the agent.
     #[command(hide = true)]
     Compile(CompileArgs),
+    /// Work with the images that `run` uses.
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Say what a file of wasm or an image is, and whether it runs here.
+    Inspect(InspectArgs),
+    /// Push a file of wasm to a registry.
+    Push(PushArgs),
     /// Work with the configuration.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Print a script that completes command lines.
+    Completions(CompletionsArgs),
     /// Print the versions of everything in this build.
     Version,
     /// Write the generated pages of the documentation.

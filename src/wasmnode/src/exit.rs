@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::lock::LockError;
+use crate::run::ManifestError;
 
 /// Something went wrong while running; the cause is in the chain.
 const FAILED: u8 = 1;
-/// The configuration or the credentials cannot work: restarting changes nothing.
+/// The command line, the configuration, the credentials or a file of objects cannot work: trying again changes
+/// nothing.
 const USAGE: u8 = 2;
 /// Another agent works on the same root directory.
 const LOCKED: u8 = 3;
@@ -24,6 +26,10 @@ pub(crate) enum Failure {
     Kubeconfig(#[from] wasmnode_cluster::ClientError),
     #[error(transparent)]
     Locked(#[from] LockError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     InvalidWasm(String),
     #[error("{}", chain(.0))]
@@ -33,7 +39,7 @@ pub(crate) enum Failure {
 impl From<&Failure> for ExitCode {
     fn from(failure: &Failure) -> Self {
         Self::from(match failure {
-            Failure::Config(_) | Failure::Kubeconfig(_) => USAGE,
+            Failure::Config(_) | Failure::Kubeconfig(_) | Failure::Manifest(_) | Failure::Usage(_) => USAGE,
             Failure::Locked(LockError::Held { .. }) => LOCKED,
             Failure::Locked(LockError::Io { .. }) | Failure::Other(_) => FAILED,
             Failure::InvalidWasm(_) => INVALID_DATA,

@@ -15,7 +15,9 @@ mod lock;
 mod log;
 mod metrics;
 mod node;
+mod run;
 mod tmpfs;
+mod tools;
 mod version;
 mod wire;
 
@@ -23,7 +25,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, ConfigVerb, Verb};
 use config::Config;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     // The agent quotes what a compile job says in events, where the program's name tells nobody anything.
     let prefix = if matches!(verb, Verb::Compile(_)) { "" } else { "wasmnode: " };
     match run(verb) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Nobody is left to tell if standard error is closed.
             let _ = writeln!(std::io::stderr(), "{prefix}{}", exit::one_line(&failure.to_string()));
@@ -43,17 +45,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<(), Failure> {
+/// The exit status is the program's own only where `run` runs one.
+fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Verb::Agent(args) => agent::run(Config::load(args.into())?),
-        Verb::Compile(args) => compile::run(&args),
-        Verb::Config(ConfigVerb::Show(args)) => print(&Config::load(args.into())?.to_yaml()),
-        Verb::Version => print(&format!("wasmnode {}\n", version::long())),
+        Verb::Run(args) => return run::run(args),
+        Verb::Agent(args) => agent::run(Config::load(args.into())?)?,
+        Verb::Compile(args) => compile::run(&args)?,
+        Verb::Config(ConfigVerb::Show(args)) => print(&Config::load(args.into())?.to_yaml())?,
+        Verb::Image(verb) => print(&tools::image(verb)?)?,
+        Verb::Inspect(args) => print(&tools::inspect(&args)?)?,
+        Verb::Push(args) => print(&tools::push(&args)?)?,
+        Verb::Completions(args) => print(&tools::completions(&args, Cli::command()))?,
+        Verb::Version => print(&format!("wasmnode {}\n", version::long()))?,
         Verb::Docs { dir } => {
             let written = docs::write(&dir).with_context(|| format!("cannot write pages to {}", dir.display()))?;
-            written.iter().try_for_each(|path| print(&format!("{}\n", path.display())))
+            written.iter().try_for_each(|path| print(&format!("{}\n", path.display())))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// To standard output; a reader that left early (`| head`) is no failure.

@@ -13,6 +13,7 @@ mod ids;
 mod process;
 mod run;
 mod sandbox;
+mod stdio;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,9 @@ pub use error::{Failure, FailureKind, Imports, Named, StartFailure, StartFailure
 pub use event::{Event, EventKind, Exit, ExitReason, FirstRequest, Started};
 pub use ids::Id;
 pub use process::{Configure, Engine, Hello, ListedRun, Listing, Welcome};
-pub use run::{
-    Command, EnvVar, HttpServer, Limits, Log, Mount, OpenStdin, RunSpec, Stdin, Stdio, StopMode, Workload, WorkloadKind,
-};
+pub use run::{Command, EnvVar, HttpServer, Limits, Mount, RunSpec, StopMode, Workload, WorkloadKind};
 pub use sandbox::{ContainerUsage, SandboxSpec, SandboxUpdate, ServicesDelta, Usage};
+pub use stdio::{Log, OpenStdin, Stdin, Stdio};
 pub use stream::{ExecSpec, TerminalSize};
 pub use time::Time;
 

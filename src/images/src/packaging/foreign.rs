@@ -1,10 +1,10 @@
 //! Says what an artifact is that no packaging recognises, so that `kubectl describe` answers the
 //! question that follows "why does it not start?".
 
+use super::container::COMPONENT_LAYER;
 use super::{artifact, krustlet};
-use crate::manifest::{DOCKER_IMAGE_CONFIG, ImageConfig, Manifest, OCI_IMAGE_CONFIG};
+use crate::manifest::{IMAGE_CONFIGS, ImageConfig, Manifest};
 
-const COMPONENT_LAYER: &str = "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm";
 /// buildah's marks of an image whose root file system holds wasm: crun's, then WasmEdge's.
 const COMPAT_ANNOTATIONS: [&str; 2] = ["module.wasm.image/variant", "run.oci.handler"];
 /// A media type is shown in a message: what is longer is not one.
@@ -28,7 +28,8 @@ const BY_TYPE: [(&str, &str); 9] = [
 ];
 const PROXY_PLUGIN: &str = "a proxy-wasm plugin, which runs inside a proxy and not as a pod";
 const SPIN_APP: &str = "a Spin application, a packaging that this version does not run yet";
-const CONTAINER_STYLE: &str = "a container-style wasm image, a packaging that this version does not run yet; push the wasm file as an artifact (wkg oci push)";
+const COMPAT: &str = "a wasm image for another platform (crun's \"compat\" form), which this version does not run; build it for platform wasi/wasm";
+const NO_LAYOUT: &str = "a wasm image of an unknown layout; expected layers of tar, or one of wasm";
 
 /// What the artifact is, to stand after `"X" is `.
 pub(super) fn describe(manifest: &Manifest, config: &ImageConfig) -> String {
@@ -56,13 +57,16 @@ fn by_type(manifest: &Manifest) -> Option<String> {
 /// Container images: by their annotations, else by their platform.
 fn by_image(manifest: &Manifest, config: &ImageConfig) -> Option<String> {
     let config_type = manifest.config.media_type.as_str();
-    if ![OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG].contains(&config_type) {
+    if !IMAGE_CONFIGS.contains(&config_type) {
         return None;
     }
     let compat = COMPAT_ANNOTATIONS.iter().any(|key| manifest.annotations.contains_key(*key));
     let platform = config.platform();
-    if compat || platform.is_wasm() {
-        return Some(CONTAINER_STYLE.to_owned());
+    if platform.is_wasm() {
+        return Some(NO_LAYOUT.to_owned());
+    }
+    if compat {
+        return Some(COMPAT.to_owned());
     }
     if platform.os.is_empty() {
         return Some("a container image without a platform, not WebAssembly".to_owned());

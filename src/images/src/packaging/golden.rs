@@ -6,18 +6,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use serde::Deserialize;
 
+use super::{Content, Layout};
 use crate::digest::Digest;
+use crate::image::RunConfig;
 use crate::manifest::{Document, ImageConfig};
 use crate::platform;
 
-/// Exactly one of the fields is set.
+/// One of `wasm`, `layers`, `platform` and `refused` is set.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct Expected {
     wasm: Option<Digest>,
     title: Option<String>,
+    layers: Vec<Digest>,
+    diff_ids: Vec<Digest>,
+    #[serde(flatten)]
+    config: RunConfig,
     /// The entry chosen from an index.
     platform: Option<Digest>,
     /// What stands after `"X" is `.
@@ -31,11 +38,20 @@ fn classify(folder: &Path) -> Expected {
         Document::Index(index) => {
             platform::choose(&index).map(|d| Expected { platform: Some(d), ..Expected::default() })
         }
-        Document::Manifest(manifest) => super::recognise(&manifest, &ImageConfig::parse(&config)).map(|layout| {
-            Expected { wasm: Some(layout.wasm.digest), title: layout.wasm.title(), ..Expected::default() }
-        }),
+        Document::Manifest(manifest) => super::recognise(&manifest, &ImageConfig::parse(&config)).map(expect),
     };
     outcome.unwrap_or_else(|what| Expected { refused: Some(what), ..Expected::default() })
+}
+
+fn expect(Layout { content, config }: Layout) -> Expected {
+    let title = content.title();
+    match content {
+        Content::Wasm(wasm) => Expected { wasm: Some(wasm.digest), title, config, ..Expected::default() },
+        Content::Root { layers, diff_ids } => {
+            let layers = layers.into_iter().map(|layer| layer.digest).collect();
+            Expected { layers, diff_ids, config, ..Expected::default() }
+        }
+    }
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
@@ -53,5 +69,42 @@ fn every_golden_manifest_is_what_it_is() {
         let text = fs::read(folder.join("expected.json")).unwrap();
         let expected: Expected = serde_json::from_slice(&text).unwrap();
         assert_eq!(classify(&folder), expected, "{}", folder.display());
+    }
+}
+
+proptest! {
+    /// Real manifests and configurations with bytes changed, added and lost: whatever comes of it, it is an answer.
+    #[test]
+    fn no_manifest_makes_it_panic(
+        case in 0..1000_usize,
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..3), 0..8),
+    ) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let cases: Vec<_> = folders(&root).iter().flat_map(|kind| folders(kind)).collect();
+        let folder = &cases[case % cases.len()];
+        let harm = |mut bytes: Vec<u8>| {
+            for (at, byte, how) in &damage {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = at.index(bytes.len());
+                match how {
+                    0 => bytes[at] = *byte,
+                    1 => bytes.insert(at, *byte),
+                    _ => drop(bytes.drain(at..(at + usize::from(*byte)).min(bytes.len()))),
+                }
+            }
+            bytes
+        };
+        let config = ImageConfig::parse(&harm(fs::read(folder.join("config.json")).unwrap_or_default()));
+        match Document::parse(&harm(fs::read(folder.join("manifest.json")).unwrap())) {
+            Ok(Document::Index(index)) => drop(platform::choose(&index)),
+            Ok(Document::Manifest(manifest)) => {
+                if let Ok(layout) = super::recognise(&manifest, &config) {
+                    drop(crate::plan::check(&layout));
+                }
+            }
+            Err(why) => prop_assert!(!why.is_empty()),
+        }
     }
 }

@@ -111,10 +111,10 @@ fn unquote(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// Where a token for pulling `repository` comes from.
-pub(super) fn token_url(realm: &str, service: Option<&str>, repository: &str) -> Option<Url> {
+/// Where a token comes from that allows `actions` (`pull`, or `pull,push`) on `repository`.
+pub(super) fn token_url(realm: &str, service: Option<&str>, repository: &str, actions: &str) -> Option<Url> {
     let mut url = Url::parse(realm).ok()?;
-    let scope = format!("repository:{repository}:pull");
+    let scope = format!("repository:{repository}:{actions}");
     url.query_pairs_mut().append_pair("scope", &scope);
     if let Some(service) = service {
         url.query_pairs_mut().append_pair("service", service);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn tokens_are_asked_for_pulling_only() {
-        let url = token_url("https://a/t?x=1", Some("s"), "b/c").unwrap();
+        let url = token_url("https://a/t?x=1", Some("s"), "b/c", "pull").unwrap();
         assert_eq!(url.as_str(), "https://a/t?x=1&scope=repository%3Ab%2Fc%3Apull&service=s");
     }
 

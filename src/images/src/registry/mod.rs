@@ -5,12 +5,14 @@
 //! layer, and keeps the first credentials it saw for a registry, so that one pod's secret would
 //! pull another pod's image. Here a [`Session`] lives for one pull with one credential.
 
+mod answer;
 mod auth;
 mod client;
 mod error;
+mod hosts;
 mod session;
 
 pub use auth::Credential;
-pub(crate) use client::Registry;
+pub(crate) use client::{Endpoint, Registry};
 pub(crate) use error::RegistryError;
 pub(crate) use session::{Fetched, Resolved, Session};

@@ -1,11 +1,13 @@
 //! One pull's conversation with a registry: authorise once, then ask for documents and blobs.
 
+mod push;
+
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 
+use super::answer::{check, pause, read_bounded, refuse_html, server_message};
 use super::auth::{Challenge, Credential, TokenAnswer, token_url};
 use super::client::Registry;
 use super::error::RegistryError;
@@ -16,9 +18,9 @@ use crate::manifest;
 const MAX_MANIFEST: usize = 4 << 20;
 /// Tokens are a few KiB.
 const MAX_TOKEN: usize = 64 << 10;
-/// Error answers: enough for the message in them.
-const MAX_ERROR: usize = 8 << 10;
-const MAX_ERROR_SHOWN: usize = 300;
+/// Longest pause that a registry may ask for while a pod waits for it; for longer ones there is the pod's back-off.
+const MAX_PAUSE: Duration = Duration::from_secs(20);
+const MAX_PAUSES: usize = 3;
 const DIGEST_HEADER: &str = "docker-content-digest";
 
 pub(crate) struct Session<'a> {
@@ -28,6 +30,12 @@ pub(crate) struct Session<'a> {
     repository: &'a str,
     credential: &'a Credential,
     authorization: Option<Authorization>,
+    /// What a token is asked for.
+    actions: &'static str,
+    /// With trust of its own.
+    client: Option<Client>,
+    /// What a mirror is told that it mirrors.
+    namespace: Option<String>,
 }
 
 enum Authorization {
@@ -51,25 +59,29 @@ pub(crate) enum Resolved {
 /// The bytes of a blob, as they come.
 pub(crate) struct Body(Response);
 
-/// The error format of the distribution specification.
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    errors: Vec<ErrorEntry>,
-}
-
-#[derive(Deserialize)]
-struct ErrorEntry {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
 // === impl Session ===
 
 impl<'a> Session<'a> {
     pub(super) fn new(registry: &'a Registry, base: String, repository: &'a str, credential: &'a Credential) -> Self {
-        Self { registry, base, repository, credential, authorization: None }
+        Self {
+            registry,
+            base,
+            repository,
+            credential,
+            authorization: None,
+            actions: "pull",
+            client: None,
+            namespace: None,
+        }
+    }
+
+    pub(super) fn at(self, client: Option<Client>, namespace: Option<String>) -> Self {
+        Self { client, namespace, ..self }
+    }
+
+    /// Whom the registry is spoken to as.
+    pub(crate) fn credential(&self) -> &'a Credential {
+        self.credential
     }
 
     /// Resolves a tag or digest. Where `known` is given, only a HEAD is needed to learn that
@@ -151,9 +163,28 @@ impl<'a> Session<'a> {
         self.send(method, url, accept).await
     }
 
+    /// Waits where a busy registry says for how long, within bounds.
     async fn send(&self, method: Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
-        let url = parse_url(url)?;
-        let mut request = self.registry.client_for(&url)?.request(method, url).header(ACCEPT, accept);
+        for _ in 0..MAX_PAUSES {
+            let response = self.send_once(method.clone(), url, accept).await?;
+            match pause(&response) {
+                Some(pause) if pause <= MAX_PAUSE => tokio::time::sleep(pause).await,
+                Some(_) | None => return Ok(response),
+            }
+        }
+        self.send_once(method, url, accept).await
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&Client, RegistryError> {
+        self.client.as_ref().map_or_else(|| self.registry.client_for(url), Ok)
+    }
+
+    async fn send_once(&self, method: Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
+        let mut url = parse_url(url)?;
+        if let Some(namespace) = &self.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        let mut request = self.client_for(&url)?.request(method, url).header(ACCEPT, accept);
         let Credential { username, password } = self.credential;
         request = match &self.authorization {
             None => request,
@@ -174,10 +205,10 @@ impl<'a> Session<'a> {
     }
 
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<Authorization, RegistryError> {
-        let url = token_url(realm, service, self.repository)
+        let url = token_url(realm, service, self.repository, self.actions)
             .filter(|url| self.may_ask_for_token(url))
             .ok_or_else(|| RegistryError::Other(format!("refused to ask {realm:?} for a token: it is no https URL")))?;
-        let mut request = self.registry.client_for(&url)?.get(url.clone());
+        let mut request = self.client_for(&url)?.get(url.clone());
         if !self.credential.is_anonymous() {
             request = request.basic_auth(&self.credential.username, Some(&self.credential.password));
         }
@@ -194,7 +225,8 @@ impl<'a> Session<'a> {
     fn may_ask_for_token(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         let name = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let plain = self.base.starts_with("http://") && self.registry.is_plain(&name);
+        let own = parse_url(&self.base).is_ok_and(|base| base.origin() == url.origin());
+        let plain = self.base.starts_with("http://") && (own || self.registry.is_plain(&name));
         url.scheme() == "https" || (url.scheme() == "http" && plain)
     }
 }
@@ -231,55 +263,4 @@ fn digest_header(headers: &HeaderMap) -> Option<Digest> {
 
 fn verify(expected: Digest, actual: Digest) -> Result<(), RegistryError> {
     if expected == actual { Ok(()) } else { Err(RegistryError::Digest { expected, actual }) }
-}
-
-/// A login page or a proxy's apology instead of a manifest.
-fn refuse_html(headers: &HeaderMap, url: &str) -> Result<(), RegistryError> {
-    let html = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("text/html"));
-    if html {
-        return Err(RegistryError::Other(format!("GET {url} answered with a web page (text/html): is it a registry?")));
-    }
-    Ok(())
-}
-
-/// Only 200 is content; everything else is an error with the registry's words.
-async fn check(response: Response, url: &str) -> Result<Response, RegistryError> {
-    let status = response.status();
-    match status {
-        StatusCode::OK => Ok(response),
-        StatusCode::NOT_FOUND => Err(RegistryError::NotFound),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let said = server_message(response).await;
-            Err(RegistryError::Denied(format!(
-                "pull access denied, repository does not exist or may require authorization: server message: {status}{said}"
-            )))
-        }
-        _ => {
-            let said = server_message(response).await;
-            Err(RegistryError::Other(format!("unexpected status from GET request to {url}: {status}{said}")))
-        }
-    }
-}
-
-/// `: CODE: message` from an error answer, or nothing.
-async fn server_message(response: Response) -> String {
-    let bytes = read_bounded(response, MAX_ERROR).await.unwrap_or_default();
-    let answer = serde_json::from_slice::<ErrorAnswer>(&bytes).ok();
-    let first = answer.and_then(|answer| answer.errors.into_iter().next());
-    let text = first.map(|entry| format!(": {}: {}", entry.code, entry.message)).unwrap_or_default();
-    text.chars().filter(|c| !c.is_control()).take(MAX_ERROR_SHOWN).collect()
-}
-
-async fn read_bounded(mut response: Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > limit {
-            return Err(RegistryError::Other(format!("the answer is larger than {limit} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncWriteExt, BufWriter};
@@ -10,6 +11,7 @@ use super::files::{self, Paths, blocking};
 use super::{BlobRecord, Store};
 use crate::digest::{Digest, Hasher};
 use crate::error::{DiskContext, DiskError};
+use crate::tree::Tree;
 
 /// Registries send chunks of some KiB; each write is a hop to a blocking thread.
 const BUFFER: usize = 512 << 10;
@@ -26,6 +28,17 @@ pub(crate) enum BlobError {
     Disk(#[from] DiskError),
 }
 
+/// Where wasm is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Blob(Digest),
+    /// A file in an unpacked root, which is named by its manifest.
+    File {
+        root: Digest,
+        path: PathBuf,
+    },
+}
+
 /// A blob on its way to disk. Dropping it leaves nothing behind.
 pub(crate) struct BlobWriter {
     paths: Paths,
@@ -33,6 +46,18 @@ pub(crate) struct BlobWriter {
     hasher: Hasher,
     file: BufWriter<tokio::fs::File>,
     temp: tempfile::TempPath,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// For messages.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Blob(_) => Path::new("a blob"),
+            Self::File { path, .. } => path,
+        }
+    }
 }
 
 // === impl BlobWriter ===
@@ -98,10 +123,40 @@ impl Store {
         .await
     }
 
-    /// Opens a blob at its start. Blocking.
-    pub(crate) fn open_blob(&self, digest: Digest) -> Result<File, DiskError> {
-        let path = self.paths.blob(digest);
-        File::open(&path).at("open", &path)
+    /// Opens wasm at its start; also its size. Blocking.
+    pub(crate) fn open_source(&self, source: &Source) -> Result<(File, u64), DiskError> {
+        let (path, opened) = match source {
+            Source::Blob(digest) => {
+                let path = self.paths.blob(*digest);
+                let opened = File::open(&path);
+                (path, opened)
+            }
+            Source::File { root, path } => {
+                let tree = Tree::open(&self.root_path(*root));
+                (self.root_path(*root).join(path), tree.and_then(|tree| tree.file(path)))
+            }
+        };
+        let file = opened.at("open", &path)?;
+        let size = file.metadata().at("read", &path)?.len();
+        Ok((file, size))
+    }
+
+    /// Opens wasm that still has its digest; none where it has not. Blocking.
+    pub(crate) fn open_verified_source(&self, source: &Source, digest: Digest) -> Result<Option<File>, DiskError> {
+        match source {
+            Source::Blob(blob) => self.open_verified(*blob),
+            Source::File { .. } => self.open_verified_file(source, digest),
+        }
+    }
+
+    fn open_verified_file(&self, source: &Source, digest: Digest) -> Result<Option<File>, DiskError> {
+        let Ok((mut file, _)) = self.open_source(source) else { return Ok(None) };
+        if Hasher::read_all(&mut file).at("read", source.path())? != digest {
+            tracing::warn!(path = %source.path().display(), "A file of an unpacked image is damaged");
+            return Ok(None);
+        }
+        file.rewind().at("read", source.path())?;
+        Ok(Some(file))
     }
 
     /// Opens a blob whose content still has its digest; removes it and says none where it has

@@ -23,7 +23,7 @@ impl Store {
         let mut state = self.state();
         let idle: Vec<_> = state.pending.iter().filter(|pin| !state.is_needed(pin)).cloned().collect();
         for pin in idle {
-            self.unlink(&pin)?;
+            self.unlink(&mut state, &pin)?;
             state.pending.remove(&pin);
         }
         // What a later record took over is owned by that record.
@@ -54,14 +54,23 @@ impl Store {
     pub(crate) fn remove_oldest(&self) -> Result<Option<Removed>, DiskError> {
         let mut state = self.state();
         let Some(digest) = state.oldest() else { return Ok(None) };
+        self.remove_image(&mut state, digest)
+    }
+
+    /// Removes an image that nobody holds, with everything that no other one needs.
+    pub(super) fn remove_image(&self, state: &mut State, digest: Digest) -> Result<Option<Removed>, DiskError> {
         let before = state.bytes();
         let Some(image) = state.images.remove(&digest) else { return Ok(None) };
-        for pin in image.pins().filter(|pin| !state.is_needed(pin)) {
-            self.unlink(&pin)?;
+        let idle: Vec<_> = image.pins().filter(|pin| !state.is_needed(pin)).collect();
+        for pin in idle {
+            self.unlink(state, &pin)?;
         }
-        if !state.images.values().any(|other| other.wasm == image.wasm) {
-            for key in state.idle_code_of(image.wasm) {
-                self.remove_code(&mut state, &key)?;
+        for wasm in image.wasms() {
+            if state.images.values().any(|other| other.wasms().any(|used| used == wasm)) {
+                continue;
+            }
+            for key in state.idle_code_of(wasm) {
+                self.remove_code(state, &key)?;
             }
         }
         tracing::info!(%digest, names = ?image.names, "Removed an image");
@@ -69,24 +78,25 @@ impl Store {
     }
 
     fn remove_code(&self, state: &mut State, key: &CodeKey) -> Result<(), DiskError> {
-        self.unlink(&Pin::Code(key.clone()))?;
+        self.unlink(state, &Pin::Code(key.clone()))?;
         state.code.remove(key);
         state.checked.remove(key);
         Ok(())
     }
 
-    fn unlink(&self, pin: &Pin) -> Result<(), DiskError> {
-        files::remove(&match pin {
-            Pin::Blob(digest) => self.paths.blob(*digest),
-            Pin::Code(key) => self.paths.code_file(key),
-        })
+    fn unlink(&self, state: &mut State, pin: &Pin) -> Result<(), DiskError> {
+        match pin {
+            Pin::Blob(digest) => files::remove(&self.paths.blob(*digest)),
+            Pin::Code(key) => files::remove(&self.paths.code_file(key)),
+            Pin::Root(manifest) => self.lay_aside(state, *manifest),
+        }
     }
 }
 
 // === impl State ===
 
 impl State {
-    fn is_pinned(&self, pin: &Pin) -> bool {
+    pub(super) fn is_pinned(&self, pin: &Pin) -> bool {
         self.pins.contains_key(pin)
     }
 
@@ -94,6 +104,9 @@ impl State {
         match pin {
             Pin::Blob(digest) => self.images.values().flat_map(|i| &i.blobs).any(|blob| blob.digest == *digest),
             Pin::Code(key) => self.code.contains_key(key),
+            Pin::Root(manifest) => {
+                self.images.values().any(|i| i.root.as_ref().is_some_and(|root| root.manifest == *manifest))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use super::records::CodeKey;
 use crate::digest::Digest;
@@ -30,6 +30,7 @@ impl Paths {
         let paths = Self { root };
         make_dir(&paths.blobs(), IMAGES_DIR_MODE)?;
         make_dir(&paths.temp(), IMAGES_DIR_MODE)?;
+        make_dir(&paths.roots(), IMAGES_DIR_MODE)?;
         make_dir(&paths.code(), CODE_DIR_MODE)?;
         remove_files(&paths.temp(), "")?;
         for engine in entries(&paths.code())? {
@@ -52,6 +53,10 @@ impl Paths {
         self.images().join("blobs/sha256")
     }
 
+    fn roots(&self) -> PathBuf {
+        self.images().join("root")
+    }
+
     pub(super) fn temp(&self) -> PathBuf {
         self.images().join(".tmp")
     }
@@ -64,6 +69,10 @@ impl Paths {
         self.blobs().join(digest.hex())
     }
 
+    pub(super) fn root(&self, manifest: Digest) -> PathBuf {
+        self.roots().join(manifest.hex())
+    }
+
     pub(super) fn code_file(&self, key: &CodeKey) -> PathBuf {
         self.code().join(&key.engine_id).join(format!("{}.cwasm", key.wasm.hex()))
     }
@@ -72,6 +81,21 @@ impl Paths {
     pub(super) fn temp_blob(&self) -> Result<NamedTempFile, DiskError> {
         let dir = self.temp();
         NamedTempFile::new_in(&dir).at("create a file in", &dir)
+    }
+
+    /// An unfinished root.
+    pub(super) fn temp_root(&self) -> Result<TempDir, DiskError> {
+        let dir = self.temp();
+        TempDir::new_in(&dir).at("create a directory in", &dir)
+    }
+
+    /// Moves a directory among the unfinished files, if it is there; its new path.
+    pub(super) fn lay_aside(&self, path: &Path) -> Result<Option<PathBuf>, DiskError> {
+        let grave = self.temp_root()?.keep();
+        match fs::rename(path, &grave) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => remove(&grave).map(|()| None),
+            moved => moved.at("move", path).map(|()| Some(grave)),
+        }
     }
 
     /// An unfinished file beside its destination.
@@ -111,6 +135,18 @@ pub(super) fn settle(temp: TempPath, path: &Path) -> Result<(), DiskError> {
     sync_dir(parent(path))
 }
 
+/// Gives a complete, synced directory its name. Where there is one of that name, it holds the same.
+pub(super) fn settle_dir(temp: TempDir, path: &Path) -> Result<(), DiskError> {
+    use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
+    match fs::rename(temp.path(), path) {
+        Err(err) if matches!(err.kind(), AlreadyExists | DirectoryNotEmpty) => return Ok(()),
+        moved => moved.at("rename to", path)?,
+    }
+    // There is nothing left to remove under its temporary name.
+    let _ = temp.keep();
+    sync_dir(parent(path))
+}
+
 /// Makes a compiled file immutable, syncs it and gives it its name.
 pub(super) fn settle_code(temp: NamedTempFile, path: &Path) -> Result<(), DiskError> {
     let (file, temp) = temp.into_parts();
@@ -119,10 +155,15 @@ pub(super) fn settle_code(temp: NamedTempFile, path: &Path) -> Result<(), DiskEr
     settle(temp, path)
 }
 
-/// Removes a file; one that is gone already is as good.
+/// Removes a file or a tree; one that is gone already is as good.
 pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(()),
+    use std::io::ErrorKind::{IsADirectory, NotFound};
+    let removed = match fs::remove_file(path) {
+        Err(err) if err.kind() == IsADirectory => fs::remove_dir_all(path),
+        removed => removed,
+    };
+    match removed {
+        Err(err) if err.kind() == NotFound => Ok(()),
         removed => removed.at("remove", path),
     }
 }

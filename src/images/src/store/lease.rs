@@ -14,6 +14,8 @@ use crate::digest::Digest;
 pub(crate) enum Pin {
     Blob(Digest),
     Code(CodeKey),
+    /// An unpacked root, by its manifest.
+    Root(Digest),
 }
 
 /// Keeps an image's files on disk for as long as a clone of it lives.

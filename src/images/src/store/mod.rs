@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! images/oci-layout  index.json  blobs/sha256/<hex>     an OCI image layout any tool can read
+//! images/root/<hex of the manifest>/                     unpacked layers of a container image
 //! images/records.json                                    what this agent pulled and compiled
 //! images/.tmp/                                           unfinished files, emptied at open
 //! code/<engine-id>/<hex of the wasm>.cwasm               compiled code, 0444
@@ -13,28 +14,32 @@
 //! it holds the mutex and finds no pin. What is about to be written is recorded as pending first,
 //! so that a crash leaves no file that nobody owns.
 
+mod access;
 mod blob;
 mod code;
 mod collect;
 mod files;
 mod layout;
 mod lease;
+mod manage;
 mod records;
+mod roots;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(crate) use blob::BlobError;
+pub(crate) use blob::{BlobError, Source};
 use files::Paths;
 pub(crate) use files::blocking;
 pub use lease::Lease;
 pub(crate) use lease::Pin;
-pub(crate) use records::{BlobRecord, CodeKey, CodeRecord, ImageRecord};
+pub(crate) use manage::Forgotten;
+pub(crate) use records::{BlobRecord, CodeKey, CodeRecord, ImageRecord, Module, RootRecord};
 
 use crate::digest::Digest;
-use crate::error::DiskError;
+use crate::error::{DiskContext, DiskError};
 use crate::image::ListedImage;
 use records::Records;
 
@@ -58,6 +63,10 @@ struct State {
     pins: HashMap<Pin, usize>,
     /// Code whose digest was checked since this process started.
     checked: HashSet<CodeKey>,
+    /// Roots that are removed and still have to be deleted.
+    graves: Vec<PathBuf>,
+    /// Of the hashes of credentials.
+    salt: String,
     saved: Option<Instant>,
 }
 
@@ -73,6 +82,11 @@ impl Store {
             images: records.images.into_iter().map(|image| (image.digest, image)).collect(),
             code: records.code.into_iter().map(|code| (code.key(), code)).collect(),
             pending: records.pending,
+            salt: if records.salt.is_empty() {
+                access::new_salt().at("read", Path::new("/dev/urandom"))?
+            } else {
+                records.salt
+            },
             ..State::default()
         };
         Ok(Self { paths, state: Mutex::new(state), saving: tokio::sync::Mutex::default() })
@@ -91,6 +105,12 @@ impl Store {
                 tracing::warn!(%name, blob = %blob.digest, "Stored image is damaged");
                 return None;
             }
+        }
+        if let Some(root) = &record.root
+            && !self.has_root(root.manifest).await
+        {
+            tracing::warn!(%name, "The unpacked root of a stored image is gone");
+            return None;
         }
         Some((record, lease))
     }
@@ -168,6 +188,13 @@ impl State {
         }
         if let Some(old) = self.images.remove(&record.digest) {
             record.names.extend(old.names);
+            for (name, access) in old.access {
+                record.access.entry(name).or_default().merge(access);
+            }
+            // The root is the same, and so is what is in it.
+            if let (Some(root), Some(old)) = (&mut record.root, old.root) {
+                root.modules.extend(old.modules);
+            }
         }
         self.images.insert(record.digest, record);
     }
@@ -177,14 +204,18 @@ impl State {
             images: self.images.values().cloned().collect(),
             code: self.code.values().cloned().collect(),
             pending: self.pending.clone(),
+            salt: self.salt.clone(),
             ..Records::default()
         }
     }
 
-    /// Bytes of blobs, each once, and of code.
+    /// Bytes of blobs and roots, each once, and of code.
     fn bytes(&self) -> u64 {
         let blobs: BTreeMap<_, _> = self.images.values().flat_map(|i| &i.blobs).map(|b| (b.digest, b.size)).collect();
-        blobs.values().sum::<u64>() + self.code.values().map(|code| code.size).sum::<u64>()
+        let roots: BTreeMap<_, _> =
+            self.images.values().filter_map(|i| i.root.as_ref()).map(|root| (root.manifest, root.size)).collect();
+        let code = self.code.values().map(|code| code.size).sum::<u64>();
+        blobs.values().sum::<u64>() + roots.values().sum::<u64>() + code
     }
 }
 

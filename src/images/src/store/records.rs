@@ -9,6 +9,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::Access;
 use super::files::{self, Paths};
 use super::lease::Pin;
 use crate::digest::Digest;
@@ -27,6 +28,9 @@ pub(super) struct Records {
     pub(super) code: Vec<CodeRecord>,
     #[serde(default)]
     pub(super) pending: BTreeSet<Pin>,
+    /// Of the hashes of credentials.
+    #[serde(default)]
+    pub(super) salt: String,
 }
 
 /// One image: a manifest or index, and everything below it that was pulled.
@@ -39,13 +43,19 @@ pub(crate) struct ImageRecord {
     /// `repo:tag` and `repo@digest`.
     pub(crate) names: BTreeSet<String>,
     pub(crate) blobs: Vec<BlobRecord>,
-    pub(crate) wasm: Digest,
+    /// The one module of an image without a root file system.
     #[serde(flatten)]
-    pub(crate) inspection: Inspection,
+    pub(crate) module: Option<Module>,
+    /// Unpacked layers.
+    #[serde(default)]
+    pub(crate) root: Option<RootRecord>,
     #[serde(default)]
     pub(crate) title: Option<String>,
     #[serde(default)]
     pub(crate) config: RunConfig,
+    /// By `registry/repository`.
+    #[serde(default)]
+    pub(crate) access: BTreeMap<String, Access>,
     /// Seconds since 1970.
     #[serde(default)]
     pub(crate) last_used: u64,
@@ -55,6 +65,26 @@ pub(crate) struct ImageRecord {
 pub(crate) struct BlobRecord {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+}
+
+/// Wasm that can be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Module {
+    pub(crate) wasm: Digest,
+    #[serde(flatten)]
+    pub(crate) inspection: Inspection,
+}
+
+/// A root file system on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootRecord {
+    /// Of the manifest whose layers it was unpacked from.
+    pub(crate) manifest: Digest,
+    /// Bytes on disk.
+    pub(crate) size: u64,
+    /// Files in it that were found to be wasm, by their path.
+    #[serde(default)]
+    pub(crate) modules: BTreeMap<String, Module>,
 }
 
 /// What identifies compiled code.
@@ -104,7 +134,7 @@ impl Records {
 
 impl Default for Records {
     fn default() -> Self {
-        Self { version: VERSION, images: Vec::new(), code: Vec::new(), pending: BTreeSet::new() }
+        Self { version: VERSION, images: Vec::new(), code: Vec::new(), pending: BTreeSet::new(), salt: String::new() }
     }
 }
 
@@ -112,7 +142,14 @@ impl Default for Records {
 
 impl ImageRecord {
     pub(crate) fn pins(&self) -> impl Iterator<Item = Pin> + '_ {
-        self.blobs.iter().map(|blob| Pin::Blob(blob.digest))
+        let root = self.root.as_ref().map(|root| Pin::Root(root.manifest));
+        self.blobs.iter().map(|blob| Pin::Blob(blob.digest)).chain(root)
+    }
+
+    /// Wasm that was compiled for this image.
+    pub(super) fn wasms(&self) -> impl Iterator<Item = Digest> + '_ {
+        let files = self.root.iter().flat_map(|root| root.modules.values());
+        self.module.iter().chain(files).map(|module| module.wasm)
     }
 
     pub(crate) fn size(&self) -> u64 {

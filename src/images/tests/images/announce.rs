@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wasmnode_images::{PullPolicy, Reference};
+use wasmnode_images::{PullPolicy, Reference, Request};
 
 use crate::registry::{Registry, Reply};
 use crate::support::{Node, mk_module};
@@ -11,7 +11,7 @@ async fn announced(node: &Node, reference: &Reference, policy: PullPolicy) -> (u
     let tell = || {
         count.fetch_add(1, Ordering::Relaxed);
     };
-    let result = node.images.ensure_announced(reference, policy, &[], &tell).await;
+    let result = node.images.ensure_announced(&Request::new(reference, policy), &tell).await;
     (count.load(Ordering::Relaxed), result.is_ok())
 }
 
@@ -40,8 +40,9 @@ async fn code_that_an_engine_cannot_load_is_compiled_again() {
     registry.push("app", "v1", &mk_module(1));
     let reference = registry.reference("app:v1");
     let image = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert!(image.compiled.is_some());
-    assert!(node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap().compiled.is_none());
-    node.images.distrust_code(&image);
-    assert!(node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap().compiled.is_some());
+    registry.take_log();
+    let again = node.images.compile_again(&image).await.unwrap();
+    assert!(again.program.unwrap().compiled.is_some());
+    assert!(node.ensure(&reference, PullPolicy::Never).await.unwrap().program.unwrap().compiled.is_none());
+    assert_eq!(registry.take_log(), Vec::<String>::new());
 }

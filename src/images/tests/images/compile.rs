@@ -13,9 +13,9 @@ async fn code_is_read_only_and_shared_by_digest() {
     registry.push("b", "v1", &mk_module(1));
     let a = node.ensure(&registry.reference("a:v1"), PullPolicy::IfNotPresent).await.unwrap();
     let b = node.ensure(&registry.reference("b:v1"), PullPolicy::IfNotPresent).await.unwrap();
-    assert_eq!(a.code, b.code);
-    assert_eq!(b.compiled, None);
-    assert_eq!(std::fs::metadata(&a.code).unwrap().permissions().mode() & 0o777, 0o444);
+    assert_eq!(a.program.as_ref().unwrap().code, b.program.as_ref().unwrap().code);
+    assert_eq!(b.program.as_ref().unwrap().compiled, None);
+    assert_eq!(std::fs::metadata(&a.program.as_ref().unwrap().code).unwrap().permissions().mode() & 0o777, 0o444);
     assert_eq!(node.images.metrics().compiles_succeeded, 1);
 }
 
@@ -25,8 +25,11 @@ async fn wasip3_has_an_engine_of_its_own() {
     registry.push("app", "v1", &mk_wasip3_component());
     let reference = registry.reference("app:v1");
     let image = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert_eq!((image.engine, image.engine_id.as_str()), (Engine::Wasip3, "33".repeat(32).as_str()));
-    assert!(std::fs::read(&image.code).unwrap().starts_with(b"code for wasip3\n"));
+    assert_eq!(
+        (image.program.as_ref().unwrap().engine, image.program.as_ref().unwrap().engine_id.as_str()),
+        (Engine::Wasip3, "33".repeat(32).as_str())
+    );
+    assert!(std::fs::read(&image.program.as_ref().unwrap().code).unwrap().starts_with(b"code for wasip3\n"));
     drop(image);
     let node = node.restart(|config| config.engines.wasip3 = None);
     let err = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap_err();

@@ -11,17 +11,20 @@ async fn a_pulled_image_is_described() {
     let image = node.ensure(&registry.reference("team/app:v1"), PullPolicy::IfNotPresent).await.unwrap();
     assert_eq!(image.digest, pushed.manifest);
     assert_eq!(image.image_id, format!("{}/team/app@{}", registry.host, pushed.manifest));
-    assert_eq!((image.kind, image.engine), (Kind::Module, Engine::Base));
-    assert_eq!(image.wasm_digest, pushed.wasm);
+    assert_eq!(
+        (image.program.as_ref().unwrap().kind, image.program.as_ref().unwrap().engine),
+        (Kind::Module, Engine::Base)
+    );
+    assert_eq!(image.program.as_ref().unwrap().wasm_digest, pushed.wasm);
     assert_eq!(image.title.as_deref(), Some("hello.wasm"));
     assert!(image.size_bytes > wasm.len() as u64);
     assert!(image.pulled.unwrap().waiting_included >= image.pulled.unwrap().pull);
-    assert!(image.compiled.is_some());
+    assert!(image.program.as_ref().unwrap().compiled.is_some());
     let expected = format!("code/{}/{}.cwasm", "ba".repeat(32), pushed.wasm.hex());
-    assert_eq!(image.code, node.root.path().join(expected));
-    let code = std::fs::read(&image.code).unwrap();
+    assert_eq!(image.program.as_ref().unwrap().code, node.root.path().join(expected));
+    let code = std::fs::read(&image.program.as_ref().unwrap().code).unwrap();
     assert_eq!(code, [b"code for base\n".as_slice(), &wasm].concat());
-    assert_eq!(image.code_digest, wasmnode_images::Digest::of(&code));
+    assert_eq!(image.program.as_ref().unwrap().code_digest, wasmnode_images::Digest::of(&code));
     assert_eq!(node.leftovers(), Vec::<std::path::PathBuf>::new());
 }
 
@@ -33,7 +36,7 @@ async fn if_not_present_asks_once() {
     node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
     registry.take_log();
     let again = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert_eq!((again.pulled, again.compiled), (None, None));
+    assert_eq!((again.pulled, again.program.as_ref().unwrap().compiled), (None, None));
     assert_eq!(registry.take_log(), Vec::<String>::new());
 }
 
@@ -45,7 +48,7 @@ async fn always_resolves_and_loads_only_what_changed() {
     node.ensure(&reference, PullPolicy::Always).await.unwrap();
     registry.take_log();
     let same = node.ensure(&reference, PullPolicy::Always).await.unwrap();
-    assert!(same.pulled.is_some() && same.compiled.is_none());
+    assert!(same.pulled.is_some() && same.program.as_ref().unwrap().compiled.is_none());
     assert_eq!(registry.take_log(), ["HEAD /v2/app/manifests/v1"]);
 
     let moved = registry.push("app", "v1", &mk_module(2));
@@ -111,7 +114,7 @@ async fn an_index_leads_to_its_wasm() {
     });
     let top = registry.put_manifest("app", "v1", INDEX, &serde_json::to_vec(&index).unwrap());
     let image = node.ensure(&registry.reference("app:v1"), PullPolicy::IfNotPresent).await.unwrap();
-    assert_eq!((image.digest, image.wasm_digest), (top, inner.wasm));
+    assert_eq!((image.digest, image.program.as_ref().unwrap().wasm_digest), (top, inner.wasm));
     assert_eq!(node.blob_count(), 4);
 }
 

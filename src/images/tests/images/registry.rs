@@ -46,6 +46,8 @@ pub(crate) enum Reply {
     /// Waits for [`Registry::open_gate`].
     Gated(Vec<u8>),
     Redirect(String),
+    /// The first once, then the second.
+    Then(Box<Reply>, Box<Reply>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,8 @@ struct Shared {
     auth: Mutex<Auth>,
     routes: Mutex<HashMap<String, Reply>>,
     log: Mutex<Vec<String>>,
+    /// `Authorization` headers that came.
+    shown: Mutex<Vec<String>>,
     gate: Notify,
 }
 
@@ -96,6 +100,7 @@ impl Registry {
             auth: Mutex::new(Auth::None),
             routes: Mutex::default(),
             log: Mutex::default(),
+            shown: Mutex::default(),
             gate: Notify::new(),
         });
         let serving = Arc::clone(&shared);
@@ -130,6 +135,11 @@ impl Registry {
         std::mem::take(&mut *self.shared.log.lock().unwrap())
     }
 
+    /// Whether anybody showed a credential or a token.
+    pub(crate) fn was_shown_credentials(&self) -> bool {
+        !self.shared.shown.lock().unwrap().is_empty()
+    }
+
     pub(crate) fn open_gate(&self) {
         self.shared.gate.notify_one();
     }
@@ -157,6 +167,34 @@ impl Registry {
         self.put_blob(name, wasm);
         let manifest = self.put_manifest(name, tag, MANIFEST, &manifest_bytes);
         Pushed { manifest, wasm: Digest::of(wasm), manifest_bytes }
+    }
+
+    /// Pushes a container image for `wasi/wasm` of uncompressed layers.
+    pub(crate) fn push_image(&self, name: &str, tag: &str, layers: &[Vec<u8>], run: &serde_json::Value) -> Digest {
+        let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+        let config = serde_json::json!({
+            "architecture": "wasm",
+            "os": "wasi",
+            "config": run,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        });
+        let config = serde_json::to_vec(&config).unwrap();
+        let descriptor = |media_type: &str, bytes: &[u8]| {
+            serde_json::json!({
+                "mediaType": media_type,
+                "digest": Digest::of(bytes).to_string(),
+                "size": bytes.len(),
+            })
+        };
+        let layer = |bytes: &Vec<u8>| descriptor("application/vnd.oci.image.layer.v1.tar", bytes);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+            "layers": layers.iter().map(layer).collect::<Vec<_>>(),
+        });
+        layers.iter().chain([&config]).for_each(|blob| self.put_blob(name, blob));
+        self.put_manifest(name, tag, MANIFEST, &serde_json::to_vec(&manifest).unwrap())
     }
 
     pub(crate) fn put_blob(&self, name: &str, bytes: &[u8]) {
@@ -188,6 +226,7 @@ impl Shared {
         // The client may go at any point of an answer: that is what many tests are about.
         if let Some(request) = read_request(&mut stream).await {
             self.log.lock().unwrap().push(format!("{} {}", request.method, request.path));
+            self.shown.lock().unwrap().extend(request.authorization.clone());
             let _ = self.answer(&mut stream, &request).await;
         }
     }
@@ -201,12 +240,18 @@ impl Shared {
             let head = format!("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n");
             return send(stream, &head, b"{}").await;
         }
-        let reply = self.routes.lock().unwrap().get(path).cloned();
-        match reply {
+        match self.reply_for(path) {
             Some(reply) if request.method == "HEAD" => answer_head(stream, reply).await,
             Some(reply) => self.answer_reply(stream, reply).await,
             None => send(stream, "HTTP/1.1 404 Not Found\r\n", b"{}").await,
         }
+    }
+
+    fn reply_for(&self, path: &str) -> Option<Reply> {
+        let mut routes = self.routes.lock().unwrap();
+        let Some(Reply::Then(first, second)) = routes.get(path).cloned() else { return routes.get(path).cloned() };
+        routes.insert(path.to_owned(), *second);
+        Some(*first)
     }
 
     fn challenge(&self, request: &Request) -> Option<String> {
@@ -267,6 +312,7 @@ impl Shared {
                 std::future::pending().await
             }
             Reply::Drip(body) => drip(stream, &body).await,
+            Reply::Then(..) => unreachable!("taken apart before"),
         }
     }
 }

@@ -50,8 +50,11 @@ async fn everything_survives_a_restart() {
     let before = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
     registry.take_log();
     let after = node.restart(|_| {}).ensure(&reference, PullPolicy::Never).await.unwrap();
-    assert_eq!((after.digest, after.code, after.title), (before.digest, before.code.clone(), before.title.clone()));
-    assert_eq!((after.pulled, after.compiled), (None, None));
+    assert_eq!(
+        (after.digest, after.program.as_ref().unwrap().code.clone(), after.title),
+        (before.digest, before.program.as_ref().unwrap().code.clone(), before.title.clone())
+    );
+    assert_eq!((after.pulled, after.program.as_ref().unwrap().compiled), (None, None));
     assert_eq!(registry.take_log(), Vec::<String>::new());
 }
 
@@ -103,9 +106,9 @@ async fn a_damaged_blob_is_pulled_again() {
     assert_eq!(Digest::of(&std::fs::read(node.blob(pushed.wasm)).unwrap()), pushed.wasm);
     // The same size is noticed when it is read.
     damage(&node.blob(pushed.wasm));
-    std::fs::remove_file(&image.code).unwrap();
+    std::fs::remove_file(&image.program.as_ref().unwrap().code).unwrap();
     let again = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert!(again.pulled.is_some() && again.compiled.is_some());
+    assert!(again.pulled.is_some() && again.program.as_ref().unwrap().compiled.is_some());
     assert_eq!(Digest::of(&std::fs::read(node.blob(pushed.wasm)).unwrap()), pushed.wasm);
 }
 
@@ -116,7 +119,7 @@ async fn a_damaged_blob_that_may_not_be_pulled_is_an_error() {
     let reference = registry.reference("app:v1");
     let image = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
     damage(&node.blob(pushed.wasm));
-    std::fs::remove_file(&image.code).unwrap();
+    std::fs::remove_file(&image.program.as_ref().unwrap().code).unwrap();
     let err = node.ensure(&reference, PullPolicy::Never).await.unwrap_err().to_string();
     assert!(err.contains("is damaged"), "{err}");
 }
@@ -127,13 +130,13 @@ async fn damaged_code_is_compiled_again() {
     registry.push("app", "v1", &mk_module(1));
     let reference = registry.reference("app:v1");
     let before = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    let code = std::fs::read(&before.code).unwrap();
-    damage(&before.code);
+    let code = std::fs::read(&before.program.as_ref().unwrap().code).unwrap();
+    damage(&before.program.as_ref().unwrap().code);
     // The digest is checked once per process.
     let node = node.restart(|_| {});
     let after = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert!(after.compiled.is_some());
-    assert_eq!(std::fs::read(&after.code).unwrap(), code);
+    assert!(after.program.as_ref().unwrap().compiled.is_some());
+    assert_eq!(std::fs::read(&after.program.as_ref().unwrap().code).unwrap(), code);
 }
 
 #[tokio::test]
@@ -184,8 +187,8 @@ async fn what_is_held_stays_and_shared_blobs_too() {
     let (first, second) = (registry.reference("app0:v1"), registry.reference("app1:v1"));
     let first = node.ensure(&first, PullPolicy::IfNotPresent).await.unwrap();
     let held = node.ensure(&second, PullPolicy::IfNotPresent).await.unwrap();
-    assert!(first.code.exists() && held.code.exists());
-    let code = first.code.clone();
+    assert!(first.program.as_ref().unwrap().code.exists() && held.program.as_ref().unwrap().code.exists());
+    let code = first.program.as_ref().unwrap().code.clone();
     let clone = first.clone();
     drop(first);
     assert_eq!(node.images.collect_garbage().await.unwrap().images, 0);
@@ -204,11 +207,11 @@ async fn code_of_an_engine_that_is_gone_is_removed() {
     let (node, registry) = (Node::new(), Registry::start().await);
     registry.push("app", "v1", &mk_module(1));
     let reference = registry.reference("app:v1");
-    let old = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap().code;
+    let old = node.program(&reference, PullPolicy::IfNotPresent).await.code;
     let node = node.restart(|config| config.engines.base = "cd".repeat(32));
     assert!(!old.exists());
     let image = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
-    assert!(image.pulled.is_none() && image.compiled.is_some());
+    assert!(image.pulled.is_none() && image.program.as_ref().unwrap().compiled.is_some());
 }
 
 #[tokio::test]

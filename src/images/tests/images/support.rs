@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wasmnode_images::{CompileConfig, Config, Engines, Image, ImageError, Images, PullPolicy, Reference, Timeouts};
+use wasmnode_images::{
+    CompileConfig, Config, Engines, Image, ImageError, Images, Program, PullPolicy, Reference, Request, Timeouts,
+};
 
 pub(crate) struct Node {
     pub(crate) images: Images,
@@ -30,7 +32,9 @@ fn mk_config(root: &Path) -> Config {
     Config {
         root: root.to_owned(),
         insecure_registries: Vec::new(),
+        registry_config_dir: None,
         max_module_size: 1 << 20,
+        max_unpacked_size: 4 << 20,
         compile: CompileConfig {
             program: compiler("copy"),
             jobs: 2,
@@ -75,7 +79,12 @@ impl Node {
     }
 
     pub(crate) async fn ensure(&self, reference: &Reference, policy: PullPolicy) -> Result<Image, ImageError> {
-        self.images.ensure(reference, policy, &[]).await
+        self.images.ensure(&Request::new(reference, policy)).await
+    }
+
+    /// What runs of an image that must run.
+    pub(crate) async fn program(&self, reference: &Reference, policy: PullPolicy) -> Program {
+        self.ensure(reference, policy).await.unwrap().program.unwrap()
     }
 
     /// The message of a pull that must fail.

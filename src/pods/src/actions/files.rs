@@ -1,14 +1,19 @@
 //! The files of one run: a fresh root, the termination message's file, the log's directory and link.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, unlinkat};
+use rustix::io::Errno;
+use tracing::debug;
 use wasmnode_core::PodRef;
 use wasmnode_core::desired::Container;
 use wasmnode_logs::beneath::Root;
 use wasmnode_logs::{links, paths};
+use wasmnode_provider_api::Mount;
 
-use super::mounts::relative;
+use super::mounts::{message_file, relative};
 use crate::layout::{Medium, PodLayout, element};
 use crate::own::link_name;
 
@@ -23,30 +28,64 @@ const KEPT_RUNS: u32 = 1;
 
 /// Prepares the files of one run. What an earlier run of the container wrote to its root is gone, as with any
 /// container that starts anew.
-pub(super) fn prepare(pod: &PodLayout, container: &Container, attempt: u32, guests: &[String]) -> io::Result<()> {
+/// `image` is the root file system of its image, if that has one.
+pub(super) fn prepare(
+    pod: &PodLayout,
+    container: &Container,
+    attempt: u32,
+    mounts: &[Mount],
+    image: Option<&Path>,
+) -> io::Result<()> {
     element(&container.name).map_err(io::Error::other)?;
     let roots = pod.open(Medium::Disk)?.create_dirs(Path::new("root"), DIRECTORY_MODE)?;
     roots.remove_tree(Path::new(&container.name))?;
     let root = roots.create_dirs(Path::new(&container.name), DIRECTORY_MODE)?;
-    // Mount points are shown by a listing of the directory above them.
-    for path in guests.iter().filter_map(|guest| relative(guest)) {
-        root.create_dirs(&path, DIRECTORY_MODE)?;
+    if let Some(image) = image {
+        wasmnode_images::copy_root(image, root.as_fd())?;
     }
-    if let Some(file) = relative(&container.termination_message_path) {
-        create_message(&root, &file)?;
+    create_mount_points(&root, &pod.container_root(&container.name), mounts)?;
+    if let Some((directory, file)) = message_file(container, mounts) {
+        create_message(&Root::open(&directory)?, &file)?;
     }
     prepare_log(pod, &container.name, attempt)
 }
 
-fn create_message(root: &Root, file: &Path) -> io::Result<()> {
-    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        root.create_dirs(parent, DIRECTORY_MODE)?;
+/// Mount points are shown by a listing of the directory above them. Where a link of the image is in the way they are
+/// not, and the volume is there all the same; but a directory of the root itself must be what it looks like, since
+/// it is opened by its path.
+fn create_mount_points(root: &Root, host: &Path, mounts: &[Mount]) -> io::Result<()> {
+    for mount in mounts {
+        let Some(path) = relative(&mount.guest) else { continue };
+        match root.create_dirs(&path, DIRECTORY_MODE) {
+            Err(error) if !mount.host.starts_with(host) => {
+                debug!(%error, guest = mount.guest, "A mount point is not shown");
+            }
+            created => drop(created?),
+        }
     }
-    match root.create(file, MESSAGE_MODE) {
-        // A volume is mounted there: the message is a file of that volume, if anything.
+    Ok(())
+}
+
+/// A new file for each run: in a volume, the message of the run before would be taken for this one's.
+fn create_message(directory: &Root, file: &Path) -> io::Result<()> {
+    let Some(name) = file.file_name().map(Path::new) else { return Ok(()) };
+    let created = match file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => create_anew(&directory.create_dirs(parent, DIRECTORY_MODE)?, name),
+        None => create_anew(directory, name),
+    };
+    match created {
+        // A directory, or a volume that is mounted there: no place for a message.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        created => created.map(drop),
+        created => created,
     }
+}
+
+fn create_anew(directory: &Root, name: &Path) -> io::Result<()> {
+    match unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+        Err(e) => return Err(e.into()),
+    }
+    directory.create(name, MESSAGE_MODE).map(drop)
 }
 
 fn prepare_log(pod: &PodLayout, container: &str, attempt: u32) -> io::Result<()> {
@@ -60,6 +99,12 @@ fn prepare_log(pod: &PodLayout, container: &str, attempt: u32) -> io::Result<()>
         links::remove(directory, &link_name(pod.pod(), container, removed)?)?;
     }
     links::create(directory, &link_name(pod.pod(), container, attempt)?, &pod.log_file(container, attempt))
+}
+
+/// Removes the link of a run that was not started after all.
+pub(super) fn withdraw_link(pod: &PodLayout, container: &str, attempt: u32) -> io::Result<()> {
+    let Some(directory) = &pod.node().links_dir else { return Ok(()) };
+    links::remove(directory, &link_name(pod.pod(), container, attempt)?)
 }
 
 #[cfg(test)]
@@ -83,7 +128,9 @@ mod tests {
         let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
         let root = pod.container_root("c");
         for attempt in 0..4 {
-            prepare(&pod, &container("c"), attempt, &["/".to_owned(), "/data/a".to_owned()]).unwrap();
+            let mount = |guest: &str, host: PathBuf| Mount { host, guest: guest.to_owned(), read_only: false };
+            let mounts = [mount("/", root.clone()), mount("/data/a", top.path().join("a"))];
+            prepare(&pod, &container("c"), attempt, &mounts, None).unwrap();
             assert_eq!(names(root.clone()), ["data", "dev"]);
             assert_eq!(std::fs::read(root.join("dev/termination-log")).unwrap(), b"");
             std::fs::write(root.join("dev/termination-log"), "old").unwrap();
@@ -92,5 +139,74 @@ mod tests {
         }
         assert_eq!(names(top.path().join("logs/ns_p_u/c")), ["2.log", "3.log"]);
         assert_eq!(names(top.path().join("links")).len(), 2);
+        withdraw_link(&pod, "c", 3).unwrap();
+        assert_eq!(names(top.path().join("links")).len(), 1);
+    }
+
+    #[test]
+    fn each_run_has_a_fresh_message_also_in_a_volume() {
+        let top = tempfile::tempdir().unwrap();
+        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let volume = top.path().join("volume");
+        std::fs::create_dir_all(volume.join("taken")).unwrap();
+        let mut container = container("c");
+        let prepare = |container: &Container, attempt, read_only| {
+            let root = Mount { host: pod.container_root("c"), guest: "/".to_owned(), read_only: false };
+            let data = Mount { host: volume.clone(), guest: "/data".to_owned(), read_only };
+            super::prepare(&pod, container, attempt, &[root, data], None).unwrap();
+        };
+        let message = volume.join("a/message");
+        container.termination_message_path = "/data/a/message".to_owned();
+        prepare(&container, 0, true);
+        assert!(!message.exists(), "what is read-only is left alone");
+        for attempt in 0..2 {
+            prepare(&container, attempt, false);
+            assert_eq!(std::fs::read(&message).unwrap(), b"");
+            std::fs::write(&message, "of the run before").unwrap();
+        }
+        container.termination_message_path = "/data/taken".to_owned();
+        prepare(&container, 2, false);
+        assert!(volume.join("taken").is_dir());
+    }
+
+    #[test]
+    fn each_run_has_a_copy_of_the_image() {
+        let top = tempfile::tempdir().unwrap();
+        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let image = top.path().join("image");
+        std::fs::create_dir_all(image.join("run")).unwrap();
+        std::fs::create_dir_all(image.join("var")).unwrap();
+        std::fs::write(image.join("app.wasm"), "image").unwrap();
+        std::os::unix::fs::symlink("/run", image.join("var/run")).unwrap();
+        let root = pod.container_root("c");
+        let mount = |guest: &str, host: PathBuf| Mount { host, guest: guest.to_owned(), read_only: false };
+        // Where the token is in every pod, and where many images have a link.
+        let mounts = [mount("/", root.clone()), mount("/var/run/secrets/x", top.path().join("volume"))];
+        for attempt in 0..2 {
+            prepare(&pod, &container("c"), attempt, &mounts, Some(&image)).unwrap();
+            assert_eq!(names(root.clone()), ["app.wasm", "dev", "run", "var"]);
+            assert_eq!(std::fs::read(root.join("app.wasm")).unwrap(), b"image");
+            std::fs::write(root.join("app.wasm"), "container").unwrap();
+        }
+        assert_eq!(std::fs::read(image.join("app.wasm")).unwrap(), b"image");
+    }
+
+    #[test]
+    fn a_link_of_the_image_leads_nowhere() {
+        let top = tempfile::tempdir().unwrap();
+        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let (image, outside) = (top.path().join("image"), top.path().join("outside"));
+        std::fs::create_dir(&image).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, image.join("dev")).unwrap();
+        let root = pod.container_root("c");
+        let mount = |guest: &str, host: PathBuf, read_only| Mount { host, guest: guest.to_owned(), read_only };
+        for mounts in [
+            vec![mount("/", root.clone(), false)],
+            vec![mount("/", root.clone(), true), mount("/dev", root.join("dev"), false)],
+        ] {
+            assert!(prepare(&pod, &container("c"), 0, &mounts, Some(&image)).is_err());
+            assert_eq!(names(outside.clone()), Vec::<String>::new());
+        }
     }
 }

@@ -40,16 +40,15 @@ fn message_directory(container: &Container, root: &Path) -> Option<Mount> {
 }
 
 /// Where the container's termination message is on the host: a directory and a path below it. A file in a volume is
-/// found there.
-pub(super) fn message_file(pod: &PodLayout, desired: &Desired, container: &Container) -> Option<(PathBuf, PathBuf)> {
+/// found there; where the container cannot write there is none.
+pub(super) fn message_file(container: &Container, mounts: &[Mount]) -> Option<(PathBuf, PathBuf)> {
     let file = relative(&container.termination_message_path)?;
-    let mounts = mounts(pod, desired, container).ok()?;
-    let innermost = mounts
+    let (innermost, rest) = mounts
         .iter()
-        .filter_map(|mount| Some((&mount.host, file.strip_prefix(mount.guest.trim_start_matches('/')).ok()?)))
+        .filter_map(|mount| Some((mount, file.strip_prefix(mount.guest.trim_start_matches('/')).ok()?)))
         .filter(|(_, rest)| !rest.as_os_str().is_empty())
         .min_by_key(|(_, rest)| rest.components().count())?;
-    Some((innermost.0.clone(), innermost.1.to_owned()))
+    (!innermost.read_only).then(|| (innermost.host.clone(), rest.to_owned()))
 }
 
 /// A guest path relative to the guest's root; none for the root itself and for paths that lead upwards.
@@ -134,7 +133,7 @@ mod tests {
         let mut container = container("c");
         container.mounts = vec![mount("disk", "/data", false)];
         let file = |container: &Container| {
-            let (directory, file) = message_file(&pod, &desired, container)?;
+            let (directory, file) = message_file(container, &mounts(&pod, &desired, container).unwrap())?;
             Some(directory.join(file).display().to_string())
         };
         let state = "/top/state/groups/node/pods/u";
@@ -145,5 +144,8 @@ mod tests {
         assert_eq!(file(&container).unwrap(), format!("{state}/root/c/data"));
         container.termination_message_path = "/../x".to_owned();
         assert_eq!(file(&container), None);
+        container.mounts[0].read_only = true;
+        container.termination_message_path = "/data/a/b".to_owned();
+        assert_eq!(file(&container), None, "what is there is no message of the container's");
     }
 }

@@ -7,7 +7,7 @@ use wasmnode_core::pod::{Event, PullError, PullErrorKind};
 use wasmnode_core::{Record, Severity};
 
 use crate::credentials::Keyring;
-use crate::images::PulledImage;
+use crate::images::{PullRequest, PulledImage};
 use crate::site::{Answer, Site};
 
 /// Gets an image by the container's policy.
@@ -27,7 +27,14 @@ async fn ensure(site: &Site, desired: &Desired, name: &str, image: &str) -> Resu
         // Full only while the worker is busy with something else: an event about the registry may be lost.
         let _ = site.answers.try_send(Box::new(Answer::Event(event)));
     };
-    site.context.ports.images.ensure(image, container.pull_policy, &keyring, &pulling).await
+    let request = PullRequest {
+        image,
+        policy: container.pull_policy,
+        keyring: &keyring,
+        command: &container.command,
+        args: &container.args,
+    };
+    site.context.ports.images.ensure(request, &pulling).await
 }
 
 /// Credentials of the pod. What cannot be read is told, and the pull proceeds: the image may be public.

@@ -7,7 +7,8 @@ use tracing::{info, warn};
 use wasmnode_core::desired::{Container, Desired, EnvSource, EnvValue};
 use wasmnode_core::env::{self, EnvError, EnvSources, Environment};
 use wasmnode_core::pod::{Event, PullError, StartError, StartErrorReason};
-use wasmnode_provider_api::{Error, Limits, Log, RunSpec, StartFailure, Stdin, Stdio, StopMode, Workload};
+use wasmnode_core::{Record, Severity};
+use wasmnode_provider_api::{Artifact, Error, Limits, Log, RunSpec, StartFailure, Stdin, Stdio, StopMode, Workload};
 
 use super::{files, mounts};
 use crate::images::PulledImage;
@@ -39,6 +40,7 @@ pub(crate) async fn start(site: Arc<Site>, start: Start) {
             if let Ok(run) = site.run(&container, attempt) {
                 site.context.routes.close(&run);
             }
+            withdraw_link(&site, &container, attempt).await;
             site.answer(Answer::Event(Event::Started { container, attempt, result: Err(error) })).await;
         }
     }
@@ -52,14 +54,22 @@ async fn try_start(site: &Site, start: Start) -> Result<(), StartError> {
     let image = image.ok_or_else(|| run_error(format!("image {:?} is not at hand any more", container.image)))?;
     let environment = environment(site, &desired, container).await?;
     let mut run = run_spec(site, &desired, container, attempt, &image, environment)?;
-    let (layout, owned) = (site.layout.clone(), container.clone());
-    let guests: Vec<String> = run.mounts.iter().map(|mount| mount.guest.clone()).collect();
-    let prepared = blocking::io(move || files::prepare(&layout, &owned, attempt, &guests)).await;
+    let (layout, owned, mounts) = (site.layout.clone(), container.clone(), run.mounts.clone());
+    let root = image.root.clone();
+    let prepared = blocking::io(move || files::prepare(&layout, &owned, attempt, &mounts, root.as_deref())).await;
     prepared.map_err(|e| run_error(format!("failed to prepare the container's files: {e}")))?;
-    if let Some(fresh) = prepare_code(site, container, &image).await? {
-        run.artifact = fresh.artifact;
+    if let Some(fresh) = prepare_code(site, container, &image, &run.artifact).await? {
+        run.artifact = fresh;
     }
     site.context.ports.provider.start(run).await.map_err(from_provider)
+}
+
+/// No log was written, and none may ever be: nothing would tell later that the link is there.
+async fn withdraw_link(site: &Site, container: &str, attempt: u32) {
+    let (layout, name) = (site.layout.clone(), container.to_owned());
+    if let Err(error) = blocking::io(move || files::withdraw_link(&layout, &name, attempt)).await {
+        warn!(container, %error, "Could not remove the link to a log that was not written");
+    }
 }
 
 /// Reads every object that the environment names; what is missing is judged by the core.
@@ -107,7 +117,7 @@ fn run_spec(
         id: site.run(&container.name, attempt).map_err(invalid_id)?,
         sandbox: site.sandbox().map_err(invalid_id)?,
         container: container.name.clone(),
-        artifact: image.artifact.clone(),
+        artifact: image.artifact.clone().map_err(run_error)?,
         argv,
         env: argv::environment(image, environment.into_vars()),
         cwd: argv::working_dir(container, image),
@@ -137,6 +147,16 @@ fn stop_mode(desired: &Desired) -> StopMode {
     }
 }
 
+/// The event about an annotation whose value means nothing; such a pod is stopped as one without it.
+pub(crate) fn unknown_stop(desired: &Desired) -> Option<Record> {
+    let value = desired.annotations.get(STOP_ANNOTATION).filter(|value| *value != STOP_BY_STDIN)?;
+    let shown: String = value.chars().take(64).collect();
+    let message = format!(
+        "metadata.annotations[{STOP_ANNOTATION}] is not honoured on this node: {shown:?} is not {STOP_BY_STDIN:?}"
+    );
+    Some(Record::pod(Severity::Warning, "UnsupportedField", message))
+}
+
 /// A limit of 0 is none, as everywhere in Kubernetes.
 fn limits(container: &Container) -> Limits {
     let limit = |name: &str| container.limits.get(name).filter(|limit| limit.0 > 0);
@@ -151,15 +171,16 @@ async fn prepare_code(
     site: &Site,
     container: &Container,
     image: &PulledImage,
-) -> Result<Option<PulledImage>, StartError> {
+    artifact: &Artifact,
+) -> Result<Option<Artifact>, StartError> {
     let provider = &site.context.ports.provider;
-    match provider.prepare(&image.artifact).await {
+    match provider.prepare(artifact).await {
         Ok(()) => Ok(None),
         Err(Error::Start(StartFailure::Stale(why))) => {
             warn!(container = container.name, why, "Compiled code cannot be loaded, compiling anew");
             let fresh = site.context.ports.images.recompile(&container.image, image).await;
-            let fresh = fresh.map_err(|e: PullError| run_error(e.message))?;
-            provider.prepare(&fresh.artifact).await.map_err(from_provider)?;
+            let fresh = fresh.map_err(|e: PullError| run_error(e.message))?.artifact.map_err(run_error)?;
+            provider.prepare(&fresh).await.map_err(from_provider)?;
             Ok(Some(fresh))
         }
         Err(error) => Err(from_provider(error)),
@@ -208,6 +229,7 @@ mod tests {
             let mut desired = desired("p", "u");
             desired.annotations.extend(value.map(|value| (STOP_ANNOTATION.to_owned(), value.to_owned())));
             assert_eq!(stop_mode(&desired), expected);
+            assert_eq!(unknown_stop(&desired).is_some(), value == Some("x"));
         }
     }
 

@@ -41,5 +41,5 @@ fn lost(run: RunId, container: String, attempt: u32, now: Timestamp) -> Answer {
         started_at: now,
         finished_at: now,
     };
-    Answer::Exited { run, event: Event::Exited { container, attempt, exit } }
+    Answer::Exited { run, container: container.clone(), event: Event::Exited { container, attempt, exit } }
 }

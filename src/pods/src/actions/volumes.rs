@@ -6,9 +6,17 @@ use tracing::warn;
 use wasmnode_core::desired::Desired;
 
 use super::Pauses;
-use crate::blocking;
 use crate::site::Site;
 use crate::volumes::{self, Sources};
+use crate::{blocking, own};
+
+/// Sets everything up for the first time. The pod is recorded before anything else is made for it.
+pub(crate) async fn mount(site: &Site, desired: &Desired) -> Result<(), String> {
+    let layout = site.layout.clone();
+    let recorded = blocking::io(move || own::record(&layout)).await;
+    recorded.map_err(|e| format!("Unable to record the pod in {}: {e}", site.layout.node().state_root.display()))?;
+    set_up(site, desired).await
+}
 
 /// Makes every volume hold what it should.
 pub(crate) async fn set_up(site: &Site, desired: &Desired) -> Result<(), String> {

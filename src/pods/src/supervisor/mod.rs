@@ -182,16 +182,19 @@ impl Supervisor {
             self.context.metrics.worker_panics.add_one();
             self.fail(slot);
         } else {
-            self.forget(&slot.pod());
+            self.forget(&slot);
         }
         self.context.metrics.workers.set(self.slots.len());
     }
 
-    fn forget(&mut self, pod: &PodRef) {
+    fn forget(&mut self, slot: &Slot) {
+        let pod = slot.pod();
         info!(%pod, "Pod is released");
         self.context.board.remove(&pod.uid);
-        self.released.insert(pod.uid.clone());
-        self.ledger.release(pod);
+        if !slot.is_gone() {
+            self.released.insert(pod.uid.clone());
+        }
+        self.ledger.release(&pod);
         self.admit_waiting();
     }
 

@@ -39,6 +39,11 @@ impl Slot {
         wish.gone || wish.desired.deletion.is_some()
     }
 
+    /// Whether the API server said already that it has the pod no more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.wishes.borrow().gone
+    }
+
     pub(super) fn into_arrival(self) -> Arrival {
         let Wish { pod, desired, .. } = self.wishes.borrow().clone();
         Arrival { pod, desired }

@@ -10,7 +10,7 @@ use wasmnode_provider_api::Listing;
 
 use super::{Arrival, Supervisor, SupervisorError};
 use crate::worker::Begin;
-use crate::{blocking, own};
+use crate::{blocking, exits, own};
 
 /// What an earlier agent made of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,13 @@ impl Supervisor {
     async fn clear_disk(&self, keep: &HashSet<String>) -> Result<(), SupervisorError> {
         let layout = Arc::new(self.context.config.layout.clone());
         let listed = Arc::clone(&layout);
-        let mut left = blocking::io(move || own::on_disk(&listed)).await?;
+        let mut left = blocking::io(move || {
+            if let Err(error) = own::remove_dangling_links(&listed) {
+                warn!(%error, "Could not remove links to logs that are gone");
+            }
+            own::on_disk(&listed)
+        })
+        .await?;
         left.retain(|uid| !keep.contains(uid));
         if left.is_empty() {
             return Ok(());
@@ -93,9 +99,11 @@ impl Supervisor {
 /// startTime is written by the agent that accepted the pod, or refused it, which is a terminal phase.
 fn before(arrival: &Arrival) -> Before {
     let status = arrival.pod.status.as_ref();
-    match status.and_then(|status| status.phase.as_deref()) {
-        Some("Succeeded" | "Failed") => Before::Over,
-        _ if status.is_some_and(|status| status.start_time.is_some()) => Before::Accepted,
-        _ => Before::New,
+    if exits::is_terminal(status) {
+        return Before::Over;
+    }
+    match status {
+        Some(status) if status.start_time.is_some() => Before::Accepted,
+        Some(_) | None => Before::New,
     }
 }

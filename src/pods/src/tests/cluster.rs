@@ -1,6 +1,6 @@
 //! A cluster in memory: what pods refer to, and what the node tells about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -8,17 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, PodStatus, Secret, Service};
 use tokio::sync::watch;
-use wasmnode_core::desired::PullPolicy;
 use wasmnode_core::pod::{PullError, PullErrorKind};
 use wasmnode_core::{ObjectError, ObjectRef, Objects, PodRef, Record, Recorder, Severity, Token, TokenRequest, Tokens};
 
-use crate::Keyring;
 use crate::fixtures::{image, texts};
-use crate::images::{PulledImage, Puller};
+use crate::images::{PullRequest, PulledImage, Puller};
 use crate::ports::{Clock, Statuses};
 
 /// An image whose pull panics, as a bug would.
 pub(super) const PANICKING: &str = "example.com/panic:1";
+
+/// An image that holds no program of the container's name.
+pub(super) const NOTHING_TO_START: &str = "example.com/data:1";
 
 pub(super) struct Cluster {
     state: Mutex<State>,
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) handlers: BTreeMap<String, String>,
     pub(super) registered: BTreeMap<String, Vec<ObjectRef>>,
+    /// UIDs of pods that ever watched an object.
+    pub(super) was_registered: BTreeSet<String>,
     pub(super) statuses: BTreeMap<String, Vec<PodStatus>>,
     pub(super) released: Vec<String>,
     pub(super) forgotten: Vec<String>,
@@ -42,6 +45,8 @@ pub(super) struct State {
     /// Images that cannot be had.
     pub(super) broken: BTreeMap<String, PullErrorKind>,
     pub(super) tokens: u32,
+    /// Held by whoever holds an image.
+    pub(super) lease: Arc<()>,
 }
 
 impl Cluster {
@@ -158,7 +163,12 @@ impl Recorder for Cluster {
 #[async_trait]
 impl Objects for Cluster {
     fn register(&self, pod: &PodRef, references: &[ObjectRef]) {
-        self.change(|state| drop(state.registered.insert(pod.uid.clone(), references.to_vec())));
+        self.change(|state| {
+            state.registered.insert(pod.uid.clone(), references.to_vec());
+            if !references.is_empty() {
+                state.was_registered.insert(pod.uid.clone());
+            }
+        });
     }
 
     fn release(&self, pod: &PodRef) {
@@ -201,11 +211,10 @@ impl Tokens for Cluster {
 impl Puller for Cluster {
     async fn ensure(
         &self,
-        name: &str,
-        _policy: PullPolicy,
-        _keyring: &Keyring,
+        request: PullRequest<'_>,
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<PulledImage, PullError> {
+        let name = request.image;
         assert!(name != PANICKING, "a bug");
         self.change(|state| state.pulls.push(name.to_owned()));
         if let Some(kind) = self.state().broken.get(name) {
@@ -213,8 +222,14 @@ impl Puller for Cluster {
         }
         on_pulling();
         let mut image = image("tool.wasm");
-        image.artifact.engine = wasmnode_provider_fake::FakeProvider::engine().id;
-        image.artifact.digest = format!("sha256:{name}");
+        if name == NOTHING_TO_START {
+            image.artifact = Err(format!("exec: {:?}: executable file not found in $PATH", request.command[0]));
+        }
+        if let Ok(artifact) = &mut image.artifact {
+            artifact.engine = wasmnode_provider_fake::FakeProvider::engine().id;
+            artifact.digest = format!("sha256:{name}");
+        }
+        image.lease = self.state().lease.clone();
         image.timing = Some((SignedDuration::from_millis(5), SignedDuration::from_millis(6)));
         Ok(image)
     }
@@ -222,7 +237,9 @@ impl Puller for Cluster {
     async fn recompile(&self, name: &str, stale: &PulledImage) -> Result<PulledImage, PullError> {
         self.change(|state| state.recompiled += 1);
         let mut fresh = stale.clone();
-        fresh.artifact.digest = format!("sha256:{name}+fresh");
+        if let Ok(artifact) = &mut fresh.artifact {
+            artifact.digest = format!("sha256:{name}+fresh");
+        }
         Ok(fresh)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use wasmnode_core::pod::PullErrorKind;
 use wasmnode_provider_api::{Error, Provider, StartFailure};
 
-use super::cluster::PANICKING;
+use super::cluster::{NOTHING_TO_START, PANICKING};
 use super::node::{Node, pod};
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +92,19 @@ async fn stale_code_is_compiled_anew_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_that_is_not_in_the_image_is_told() {
+    let node = Node::start().await;
+    let mut broken = pod("p", "u", "Never", "exit 0");
+    broken["spec"]["containers"][0]["image"] = json!(NOTHING_TO_START);
+    broken["spec"]["containers"][0]["command"] = json!(["server"]);
+    node.apply(&broken).await;
+    let text = "exec: \"server\": executable file not found in $PATH".to_owned();
+    let waiting = Some(("RunContainerError".to_owned(), text.clone()));
+    node.cluster.until("waits", |state| state.waiting("u") == waiting).await;
+    assert_eq!(node.cluster.state().events("u", "Failed").last(), Some(&format!("Error: {text}").as_str()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn unknown_imports_are_listed() {
     let node = Node::start().await;
     let imports = Error::Start(StartFailure::Imports(vec!["env::a".into(), "env::b".into()]));
@@ -100,6 +113,7 @@ async fn unknown_imports_are_listed() {
     let text = "imports that this node does not provide: env::a, env::b".to_owned();
     let waiting = Some(("CreateContainerError".to_owned(), text));
     node.cluster.until("waits", |state| state.waiting("u") == waiting).await;
+    assert_eq!(std::fs::read_dir(node.path("links")).unwrap().count(), 0, "a link to a log that there never was");
     node.provider.refuse_artifact("sha256:example.com/tool:1", None);
     node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
 }
@@ -142,6 +156,39 @@ async fn a_foreign_image_waits_without_a_storm() {
         assert_eq!(state.phase("u"), "Pending");
     }
     node.cluster.change(|state| state.broken.clear());
+    node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_cannot_be_written_is_told_and_does_not_keep_a_pod_from_being_deleted() {
+    let node = Node::start().await;
+    // Any error stands for a full disk: here nothing can be made below the directory of all pods.
+    let pods = node.path("state/groups/node/pods");
+    while std::fs::remove_dir(&pods).is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    std::fs::write(&pods, "").unwrap();
+    let waits = pod("p", "u", "Never", "exit 0");
+    node.apply(&waits).await;
+    node.cluster.until("told", |state| !state.events("u", "FailedMount").is_empty()).await;
+    let text = format!("Unable to record the pod in {}: ", node.path("state").display());
+    assert!(node.cluster.state().events("u", "FailedMount")[0].starts_with(&text));
+    std::fs::remove_file(&pods).unwrap();
+    node.delete(&waits, 30).await;
+    node.cluster.until("released", |state| state.released.contains(&"u".to_owned())).await;
+    assert!(!node.path("state/groups/node/pods/u").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_that_cannot_be_written_keep_the_container_waiting() {
+    let node = Node::start().await;
+    std::fs::write(node.path("logs"), "").unwrap();
+    node.apply(&pod("p", "u", "Never", "exit 0")).await;
+    let failed = |state: &super::cluster::State| state.waiting("u").is_some_and(|w| w.0 == "RunContainerError");
+    node.cluster.until("waits", failed).await;
+    let (_, message) = node.cluster.state().waiting("u").unwrap();
+    assert!(message.starts_with("failed to prepare the container's files: "), "{message}");
+    std::fs::remove_file(node.path("logs")).unwrap();
     node.cluster.until("succeeds", |state| state.phase("u") == "Succeeded").await;
 }
 

@@ -1,5 +1,7 @@
 //! What a pod goes through when nothing breaks.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::node::{Node, pod};
@@ -25,6 +27,10 @@ async fn a_pod_runs_to_its_end_and_is_deleted() {
         assert_eq!(status.pod_ip.as_deref(), Some("10.0.0.5"));
     }
     assert!(node.path("logs/ns_job_u/c").exists());
+    while Arc::strong_count(&node.cluster.state().lease) > 1 {
+        // A finished pod keeps no image from being removed.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 
     node.delete(&job, 30).await;
     node.cluster.until("released", |state| state.released == ["u"]).await;
@@ -179,5 +185,11 @@ async fn deletion_without_the_api_server_and_stopping_leave_nothing_running() {
     node.gone("p", "u").await;
     node.cluster.until("forgotten", |state| state.forgotten == ["u"] && state.registered.is_empty()).await;
     assert!(node.cluster.state().released.is_empty());
+    while !node.handle.pods().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    // Nothing more is awaited of a pod that is gone: one that comes again, as from a file, is a new one.
+    node.apply(&pod("p", "u", "Never", "exit 5")).await;
+    node.cluster.until("fails", |state| state.phase("u") == "Failed").await;
     node.stop().await;
 }

@@ -1,6 +1,8 @@
 //! A node with a scripted provider.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +25,21 @@ use crate::fixtures::{layout, pod_json};
 use crate::ports::Clock;
 use crate::{Config, Handle, LogLimits, NodeState, Ports, Supervisor, SupervisorError, SupervisorEvent};
 
+thread_local! {
+    /// Removed with the test's thread, and so after its runtime, which waits for what still works on a disk.
+    static SCRATCH: RefCell<Vec<TempDir>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A directory for this test.
+pub(super) fn scratch() -> PathBuf {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    SCRATCH.with_borrow_mut(|all| all.push(directory));
+    path
+}
+
 pub(super) struct Node {
-    pub(super) top: Arc<TempDir>,
+    pub(super) top: PathBuf,
     pub(super) cluster: Arc<Cluster>,
     pub(super) provider: FakeProvider,
     pub(super) handle: Handle,
@@ -44,13 +59,13 @@ fn clock() -> Clock {
 impl Node {
     /// A node whose API server has no pods.
     pub(super) async fn start() -> Self {
-        let node = Self::unsynced(Arc::new(tempfile::tempdir().unwrap()));
+        let node = Self::unsynced(scratch());
         node.send(SupervisorEvent::Synced).await;
         node
     }
 
     /// A node on a disk that may have been used.
-    pub(super) fn unsynced(top: Arc<TempDir>) -> Self {
+    pub(super) fn unsynced(top: PathBuf) -> Self {
         let provider = FakeProvider::new();
         let clock = clock();
         let cluster = Cluster::new(clock.clone());
@@ -64,7 +79,7 @@ impl Node {
             clock,
         };
         let config = Config {
-            layout: layout(top.path()),
+            layout: layout(&top),
             lifecycle: Settings::default(),
             log_limits: LogLimits { max_bytes: 1 << 20, max_files: 2 },
             handlers: BTreeSet::from(["wasm".to_owned(), "wasm-node".to_owned()]),
@@ -101,14 +116,14 @@ impl Node {
     }
 
     /// Stops the agent as its service manager would.
-    pub(super) async fn stop(self) -> Arc<TempDir> {
+    pub(super) async fn stop(self) -> PathBuf {
         self.cancel.cancel();
         self.task.await.unwrap().unwrap();
         self.top
     }
 
-    pub(super) fn path(&self, below: &str) -> std::path::PathBuf {
-        self.top.path().join(below)
+    pub(super) fn path(&self, below: &str) -> PathBuf {
+        self.top.join(below)
     }
 }
 

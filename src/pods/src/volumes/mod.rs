@@ -49,9 +49,8 @@ pub(crate) async fn set_up(sources: &Sources<'_>, pod: &PodLayout, now: Timestam
 
 /// Removes every volume of the pod and every container's root.
 pub(crate) fn tear_down(pod: &PodLayout) -> io::Result<()> {
-    pod.open(Medium::Memory)?.remove_tree(Path::new("volumes"))?;
-    pod.node().pods_dir(Medium::Memory)?.remove_tree(Path::new(&pod.pod().uid))?;
-    let directory = pod.open(Medium::Disk)?;
+    pod.remove(Medium::Memory)?;
+    let Some(directory) = pod.if_there(Medium::Disk)? else { return Ok(()) };
     directory.remove_tree(Path::new("volumes"))?;
     directory.remove_tree(Path::new("root"))
 }

@@ -11,9 +11,16 @@ const MAX_NAME: usize = 255;
 /// Most files of one volume. Objects are below 1 MiB each, so that only a volume made to hurt has more.
 const MAX_FILES: usize = 16_384;
 
+/// Most bytes of one volume, all in memory while they are written: one object may be named by any number of items.
+const MAX_BYTES: usize = 32 << 20;
+
 /// Files by relative path. Paths were checked by [`Payload::insert`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Payload(BTreeMap<String, File>);
+pub(crate) struct Payload {
+    files: BTreeMap<String, File>,
+    /// Bytes of everything that was inserted.
+    bytes: usize,
+}
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,26 +36,36 @@ impl Payload {
     /// Adds or replaces a file: of two sources with the same path, the later one wins.
     pub(crate) fn insert(&mut self, path: &str, bytes: Vec<u8>, mode: i32) -> Result<(), String> {
         check(path)?;
-        if self.0.len() >= MAX_FILES {
-            return Err(format!("more than {MAX_FILES} files"));
-        }
         let mode = u32::try_from(mode).map_err(|_| format!("invalid mode {mode} of {path}"))? & 0o777;
-        self.0.insert(path.to_owned(), File { bytes, mode });
-        Ok(())
+        self.bytes += bytes.len();
+        self.files.insert(path.to_owned(), File { bytes, mode });
+        self.check_size()
     }
 
     /// Takes all files of `other`.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+    pub(crate) fn extend(&mut self, other: Self) -> Result<(), String> {
+        self.bytes += other.bytes;
+        self.files.extend(other.files);
+        self.check_size()
+    }
+
+    fn check_size(&self) -> Result<(), String> {
+        if self.files.len() > MAX_FILES {
+            return Err(format!("the volume has more than {MAX_FILES} files"));
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(format!("the volume holds more than {MAX_BYTES} bytes"));
+        }
+        Ok(())
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &File)> {
-        self.0.iter().map(|(path, file)| (path.as_str(), file))
+        self.files.iter().map(|(path, file)| (path.as_str(), file))
     }
 
     /// First elements of all paths, sorted, each once.
     pub(crate) fn top_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.0.keys().map(|path| path.split('/').next().unwrap_or(path)).collect();
+        let mut names: Vec<&str> = self.files.keys().map(|path| path.split('/').next().unwrap_or(path)).collect();
         // `a-b` stands between `a` and `a/b`.
         names.sort_unstable();
         names.dedup();
@@ -58,7 +75,7 @@ impl Payload {
     /// Every directory, the volume's own (``) included, with the sorted names that it holds.
     pub(crate) fn directories(&self) -> BTreeMap<String, Vec<String>> {
         let mut directories = BTreeMap::from([(String::new(), Vec::new())]);
-        for path in self.0.keys() {
+        for path in self.files.keys() {
             add_ancestors(&mut directories, path);
         }
         for names in directories.values_mut() {
@@ -116,6 +133,16 @@ mod tests {
             assert!(payload.insert(bad, Vec::new(), 0o644).is_err(), "{bad}");
         }
         assert!(payload.insert("a", Vec::new(), -1).is_err());
+    }
+
+    #[test]
+    fn one_object_under_many_names_is_bounded() {
+        let object = || vec![0; 1 << 20];
+        let mut payload = Payload::default();
+        let error = (0..64).find_map(|n| payload.insert(&n.to_string(), object(), 0o644).err());
+        assert_eq!(error.as_deref(), Some("the volume holds more than 33554432 bytes"));
+        assert_eq!(payload.files.len(), 33);
+        assert!(Payload::default().extend(payload).is_err());
     }
 
     #[test]

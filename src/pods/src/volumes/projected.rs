@@ -13,7 +13,7 @@ pub(super) async fn payload(sources: &Sources<'_>, parts: &[Projection], mode: i
     let mut errors = Vec::new();
     for part in parts {
         match one(sources, part, mode).await {
-            Ok(files) => payload.extend(files),
+            Ok(files) => payload.extend(files)?,
             Err(error) => errors.push(error),
         }
     }

@@ -14,12 +14,12 @@ use wasmnode_core::pod::{Event, Pod, Prior};
 use wasmnode_logs::paths;
 
 use super::{Note, Wish, Worker};
-use crate::actions::{release, sandbox, volumes};
+use crate::actions::{release, sandbox, start, volumes};
 use crate::context::Context;
 use crate::layout::PodLayout;
 use crate::routes::RunEvent;
 use crate::site::Site;
-use crate::{blocking, own};
+use crate::{blocking, exits};
 
 /// Answers that wait for the worker. Each comes from a task that waits for room, so that more would only hide that
 /// the worker is slow.
@@ -102,12 +102,17 @@ impl Worker {
     async fn begin(&mut self, begin: Begin) -> Pod {
         let Wish { desired, gone, .. } = self.wishes.borrow_and_update().clone();
         info!(?begin, "Pod arrived");
-        self.register(desired.object_refs());
         if matches!(begin, Begin::Failed(_)) {
             sandbox::remove(&self.site).await;
             volumes::tear_down(&self.site).await;
         }
         let prior = self.prior(&desired).await;
+        if matches!(begin, Begin::Admitted) && !exits::is_terminal(prior.status.as_ref()) {
+            self.register(desired.object_refs());
+            if let Some(record) = start::unknown_stop(&desired) {
+                self.site.record(&desired, record);
+            }
+        }
         let pod = self.enter(begin, desired, prior).await;
         if gone { self.step(pod, Event::Gone).await } else { pod }
     }
@@ -124,22 +129,19 @@ impl Worker {
         pod
     }
 
-    /// The status that the API server has, or the newest of this agent's own.
+    /// The status that the API server has with the exits that it has not heard of, or the newest of this agent's own.
     async fn prior(&self, desired: &Arc<Desired>) -> Prior {
         let own = self.site.context.board.status(&self.site.pod.uid);
+        let (layout, desired) = (self.site.layout.clone(), Arc::clone(desired));
+        let found = blocking::io(move || Ok((exits::read(&layout, &desired)?, highest_logs(&layout, &desired)?)));
+        let (recorded, highest_log) = found.await.unwrap_or_else(|error| {
+            warn!(%error, "Could not read what an earlier agent left of the pod");
+            (Vec::new(), BTreeMap::new())
+        });
         let status = match own {
             Some(own) => Some(own.as_ref().clone()),
-            None => self.wishes.borrow().pod.status.clone(),
+            None => exits::merge(self.wishes.borrow().pod.status.clone(), recorded),
         };
-        let (layout, desired) = (self.site.layout.clone(), Arc::clone(desired));
-        let found = blocking::io(move || {
-            own::record(&layout)?;
-            highest_logs(&layout, &desired)
-        });
-        let highest_log = found.await.unwrap_or_else(|error| {
-            warn!(%error, "Could not read what an earlier agent left of the pod");
-            BTreeMap::new()
-        });
         Prior { status, highest_log }
     }
 

@@ -12,6 +12,7 @@
 
 mod begin;
 mod perform;
+mod refresh;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,13 +26,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument, debug, warn};
 use wasmnode_core::desired::Desired;
 use wasmnode_core::pod::{Event, Pod};
-use wasmnode_core::{ObjectRef, PodRef, Record, Severity};
+use wasmnode_core::{ObjectRef, PodRef};
 use wasmnode_provider_api::RunId;
 
 pub(crate) use begin::{AGENT_ERROR, Begin, Entrance};
 
 use crate::actions;
+use crate::blocking;
 use crate::board;
+use crate::exits;
 use crate::images::PulledImage;
 use crate::routes::{Happened, RunEvent};
 use crate::site::{Answer, Site, until};
@@ -80,6 +83,12 @@ pub(crate) struct Worker {
     released: Option<bool>,
 }
 
+/// A run whose exit was acted upon.
+struct Concluded {
+    run: RunId,
+    container: String,
+}
+
 /// What a worker waits for.
 enum Input {
     Wish,
@@ -102,8 +111,8 @@ impl Worker {
             if let Some(event) = event {
                 pod = self.step(pod, event).await;
             }
-            if let Some(run) = done {
-                self.acknowledge(run);
+            if let Some(concluded) = done {
+                self.acknowledge(concluded).await;
             }
             self.site.context.metrics.step_duration.observe(began.elapsed());
         }
@@ -127,7 +136,7 @@ impl Worker {
     }
 
     /// The event that an input stands for, and the run whose exit may be forgotten afterwards.
-    fn translate(&mut self, input: Input) -> (Option<Event>, Option<RunId>) {
+    fn translate(&mut self, input: Input) -> (Option<Event>, Option<Concluded>) {
         match input {
             Input::Wish => (self.wish(), None),
             Input::Run(event) => (self.run_event(*event), None),
@@ -141,11 +150,11 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, answer: Answer) -> (Option<Event>, Option<RunId>) {
+    fn answer(&mut self, answer: Answer) -> (Option<Event>, Option<Concluded>) {
         match answer {
             Answer::Event(event) => (Some(event), None),
             Answer::Pulled { container, image, result } => (Some(self.pulled(container, image, result)), None),
-            Answer::Exited { run, event } => (Some(event), Some(run)),
+            Answer::Exited { run, container, event } => (Some(event), Some(Concluded { run, container })),
             Answer::Refreshed(result) => {
                 self.refreshed(result);
                 (None, None)
@@ -208,6 +217,8 @@ impl Worker {
         self.publish(pod);
         if pod.is_over() && !std::mem::replace(&mut self.told_over, true) {
             self.register(Vec::new());
+            // Nothing will be started any more: the images need not stay on disk for this pod.
+            self.images.clear();
             let _ = self.notes.send(Note::Over(self.site.pod.clone())).await;
         }
         for action in actions {
@@ -231,9 +242,16 @@ impl Worker {
         }
     }
 
-    /// The exit was acted upon: nobody needs it any more.
-    fn acknowledge(&mut self, run: RunId) {
+    /// The exit was acted upon: once it is on disk nobody needs it any more. The worker waits for the disk, so that of
+    /// two exits of a container the later one stays there.
+    async fn acknowledge(&mut self, Concluded { run, container }: Concluded) {
         self.site.context.routes.close(&run);
+        if let Some(status) = self.published_status(&container) {
+            let layout = self.site.layout.clone();
+            if let Err(error) = blocking::io(move || exits::record(&layout, &status)).await {
+                warn!(container, %error, "Could not record how a container ended");
+            }
+        }
         let site = Arc::clone(&self.site);
         self.spawn(async move {
             if let Err(error) = site.context.ports.provider.acknowledge(&run).await {
@@ -243,29 +261,9 @@ impl Worker {
         });
     }
 
-    fn schedule_refresh(&mut self) {
-        let needed = !self.unmounting && crate::volumes::needs_refresh(&self.desired());
-        self.refresh_at = needed.then(|| Instant::now() + self.site.context.config.volume_refresh);
-    }
-
-    fn refresh(&mut self) {
-        // Scheduled again when it is done.
-        self.refresh_at = None;
-        let (site, desired) = (Arc::clone(&self.site), self.desired());
-        self.spawn(async move {
-            let result = actions::volumes::set_up(&site, &desired).await;
-            site.answer(Answer::Refreshed(result)).await;
-        });
-    }
-
-    fn refreshed(&mut self, result: Result<(), String>) {
-        self.schedule_refresh();
-        let failure = result.err();
-        if let Some(message) = failure.clone().filter(|_| failure != self.refresh_failure) {
-            let record = Record::pod(Severity::Warning, "FailedMount", message);
-            self.site.record(&self.desired(), record);
-        }
-        self.refresh_failure = failure;
+    fn published_status(&self, container: &str) -> Option<v1::ContainerStatus> {
+        let statuses = self.published.as_ref()?.container_statuses.as_ref()?;
+        statuses.iter().find(|status| status.name == container).cloned()
     }
 
     fn desired(&self) -> Arc<Desired> {

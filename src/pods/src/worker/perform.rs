@@ -16,7 +16,7 @@ impl Worker {
         let (site, desired) = (Arc::clone(&self.site), self.desired());
         match action {
             Action::Mount => self.spawn(async move {
-                let result = volumes::set_up(&site, &desired).await;
+                let result = volumes::mount(&site, &desired).await;
                 site.answer(Answer::Event(Event::Mounted(result))).await;
             }),
             Action::CreateSandbox => self.spawn(async move {
@@ -58,7 +58,8 @@ impl Worker {
         let result = result.map(|found| {
             let pulled =
                 Pulled { image_id: found.image_id.clone(), size_bytes: found.size_bytes, timing: found.timing };
-            if self.desired().container(&container).is_some_and(|container| container.image == image) {
+            let wanted = self.desired().container(&container).is_some_and(|container| container.image == image);
+            if wanted && !self.told_over {
                 self.images.insert(container.clone(), found);
             }
             pulled

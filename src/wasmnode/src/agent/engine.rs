@@ -17,16 +17,16 @@ use crate::version;
 const PROGRAM: &str = "/proc/self/exe";
 
 /// The engine, once it was said hello to.
-pub(super) struct Engine {
-    pub(super) provider: Arc<dyn Provider>,
-    pub(super) welcome: Welcome,
+pub(crate) struct Engine {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) welcome: Welcome,
 }
 
 // === impl Engine ===
 
 impl Engine {
     /// Makes it and reserves its address space.
-    pub(super) async fn start(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let settings = wasmnode_provider_wasmtime::Settings {
             capacity: config.file.capacity,
             wasip3: config.file.wasip3 == Switch::On,
@@ -49,13 +49,15 @@ impl Engine {
 }
 
 /// Opens the image store, with code for these engines.
-pub(super) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::Result<Images> {
+pub(crate) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::Result<Images> {
     let id = |name| welcome.engines.iter().find(|engine| engine.name == name).map(|engine| engine.id.to_string());
     let file = &config.file;
     let config = wasmnode_images::Config {
         root: config.root_dir.clone(),
         insecure_registries: file.insecure_registries.clone(),
+        registry_config_dir: None,
         max_module_size: file.max_module_size.0,
+        max_unpacked_size: wasmnode_images::Config::unpacked_size_for(file.max_module_size.0),
         compile: CompileConfig {
             program: PROGRAM.into(),
             jobs: file.compile.jobs,

@@ -6,7 +6,7 @@
 
 mod build;
 mod cluster;
-mod engine;
+pub(crate) mod engine;
 mod housekeeping;
 mod kubelet;
 mod notify;

@@ -1,0 +1,9 @@
+//! `wasmnode run` and the image tools as a person meets them: output, exit statuses, signals, and what stays on disk.
+#![allow(clippy::unwrap_used)]
+
+mod files;
+mod programs;
+mod stop;
+mod support;
+mod terminal;
+mod tools;
