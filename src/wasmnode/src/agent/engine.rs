@@ -55,7 +55,7 @@ pub(crate) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::R
     let config = wasmnode_images::Config {
         root: config.root_dir.clone(),
         insecure_registries: file.insecure_registries.clone(),
-        registry_config_dir: None,
+        registry_config_dir: file.registry_config_dir.clone(),
         max_module_size: file.max_module_size.0,
         max_unpacked_size: wasmnode_images::Config::unpacked_size_for(file.max_module_size.0),
         compile: CompileConfig {

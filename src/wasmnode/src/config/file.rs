@@ -73,6 +73,9 @@ pub(crate) struct NodeConfiguration {
     pub(crate) max_parallel_image_pulls: usize,
     /// Registries that are spoken to over HTTP. Loopback addresses always are.
     pub(crate) insecure_registries: Vec<String>,
+    /// Directory with mirrors and certificates of registries in containerd's form, `<host>/hosts.toml`; read at each
+    /// pull.
+    pub(crate) registry_config_dir: Option<PathBuf>,
     /// The largest wasm file that is pulled.
     pub(crate) max_module_size: Bytes,
     /// Disk space of images and compiled code; beyond it those used least recently are removed.
@@ -137,6 +140,7 @@ impl Default for NodeConfiguration {
             crash_loop_back_off: CrashLoopBackOff::default(),
             max_parallel_image_pulls: 4,
             insecure_registries: Vec::new(),
+            registry_config_dir: None,
             max_module_size: Bytes::mebi(256),
             image_store_size_limit: Bytes::gibi(10),
             compile: Compile::default(),
