@@ -14,9 +14,9 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use wasmnode_tests::agent::{Agent, AgentOptions, placement};
 use wasmnode_tests::cluster::{Cluster, ClusterOptions};
+use wasmnode_tests::guests;
 use wasmnode_tests::netns::{self, Node};
 use wasmnode_tests::registry::{Artifact, Registry, RegistryOptions};
-use wasmnode_tests::guests;
 
 use crate::figure::{percentile, print};
 

@@ -109,7 +109,8 @@ pub(crate) async fn a_second_agent_on_one_root_directory_says_so(scene: Scene) -
     let agent = scene.agent().await?;
     let kubeconfig = scene.cluster().await?.node_kubeconfig("wasm-1").display().to_string();
     let root = agent.root().display().to_string();
-    let (code, error) = fails(&["agent", "--kubeconfig", &kubeconfig, "--root-dir", &root, "--node-ip", "172.30.0.2"]).await?;
+    let (code, error) =
+        fails(&["agent", "--kubeconfig", &kubeconfig, "--root-dir", &root, "--node-ip", "172.30.0.2"]).await?;
     let id = agent.id().context("no process")?.to_string();
     ensure!(code.is_some_and(|code| code != 0) && error.contains(&root) && error.contains(&id), "{code:?} {error}");
     Ok(())

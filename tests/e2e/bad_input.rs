@@ -130,8 +130,15 @@ pub(crate) async fn a_killed_compile_job_delays_the_pod_only(scene: Scene) -> Re
     let agent = scene.own_agent(json!({})).await?;
     let namespace = scene.namespace().await?;
     let image = tool(&scene).await?;
-    namespace.apply(&pod("late", Some(&agent), json!([container("main", &image, &["print ran"])]), json!({
-        "restartPolicy": "Never" }))).await?;
+    namespace
+        .apply(&pod(
+            "late",
+            Some(&agent),
+            json!([container("main", &image, &["print ran"])]),
+            json!({
+        "restartPolicy": "Never" }),
+        ))
+        .await?;
     let id = eventually(PATIENCE, "a compile job", || async {
         compile_job_of(agent.id().context("the agent is gone")?).context("none runs")
     })

@@ -220,10 +220,8 @@ pub(crate) async fn the_service_account_token_is_valid(scene: Scene) -> Result<(
 
 async fn review(scene: &Scene, token: &str, audience: Option<&str>) -> Result<Option<String>> {
     let reviews = Api::<TokenReview>::all(scene.cluster().await?.client());
-    let spec = TokenReviewSpec {
-        token: token.to_owned(),
-        audiences: audience.map(|audience| vec![audience.to_owned()]),
-    };
+    let spec =
+        TokenReviewSpec { token: token.to_owned(), audiences: audience.map(|audience| vec![audience.to_owned()]) };
     let review = reviews.create(&PostParams::default(), &TokenReview { spec, ..TokenReview::default() }).await?;
     let status = review.status.context("no status")?;
     Ok(status.user.and_then(|user| user.username).filter(|_| status.authenticated == Some(true)))

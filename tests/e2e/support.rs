@@ -34,7 +34,10 @@ pub(crate) fn container(name: &str, image: &str, steps: &[&str]) -> Value {
 
 /// A pod spec for the shared agent's node: a node of a case's own is there for others a while after the case.
 pub(crate) fn spec(containers: Value, more: Value) -> Value {
-    merged(merged(placement(Some(&Node::new(1))), json!({ "containers": containers, "terminationGracePeriodSeconds": 5 })), more)
+    merged(
+        merged(placement(Some(&Node::new(1))), json!({ "containers": containers, "terminationGracePeriodSeconds": 5 })),
+        more,
+    )
 }
 
 /// A pod for a given agent's node, or for the shared one's.
