@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
-use wasmnode_provider_api::Provider;
+use wasmnode_provider_api::{Provider, SandboxId};
 use wasmnode_tests::guests;
 
 use crate::bare::Bare;
@@ -19,9 +19,7 @@ const WARM_UP: usize = 200;
 /// From the call of `start` until the guest is entered, without a log file.
 pub(crate) fn instantiate() -> Result<()> {
     Runtime::new()?.block_on(async {
-        let mut rig = Rig::new("hello", 64).await?;
-        let sandbox = rig.sandbox(1).await?;
-        let bare = Bare::new(&guests::wat("hello")?)?;
+        let (mut rig, sandbox, bare) = beside_bare().await?;
         let (mut ours, mut peer) = (Vec::new(), Vec::new());
         for _ in 0..WARM_UP + SAMPLES {
             let spec = rig.spec(&sandbox, false)?;
@@ -39,9 +37,7 @@ pub(crate) fn instantiate() -> Result<()> {
 /// From the call of `start` until the exit is known, with a log file, one after the other.
 pub(crate) fn hello() -> Result<()> {
     Runtime::new()?.block_on(async {
-        let mut rig = Rig::new("hello", 64).await?;
-        let sandbox = rig.sandbox(1).await?;
-        let bare = Bare::new(&guests::wat("hello")?)?;
+        let (mut rig, sandbox, bare) = beside_bare().await?;
         let (mut ours, mut peer) = (Vec::new(), Vec::new());
         for _ in 0..WARM_UP + SAMPLES {
             let spec = rig.spec(&sandbox, true)?;
@@ -56,6 +52,13 @@ pub(crate) fn hello() -> Result<()> {
     })
 }
 
+/// The provider with a sandbox, and its peer with the same guest.
+async fn beside_bare() -> Result<(Rig, SandboxId, Bare)> {
+    let rig = Rig::new("hello", 64).await?;
+    let sandbox = rig.sandbox(1).await?;
+    Ok((rig, sandbox, Bare::new(&guests::wat("hello")?)?))
+}
+
 fn compare(name: &str, ours: &mut Vec<Duration>, peer_name: &str, peer: &mut Vec<Duration>) {
     ours.drain(..WARM_UP);
     peer.drain(..WARM_UP);
@@ -67,8 +70,7 @@ pub(crate) fn starts() -> Result<()> {
     const UNDER_WAY: usize = 32;
     const ROUNDS: usize = 100;
     Runtime::new()?.block_on(async {
-        let mut rig = Rig::new("hello", 64).await?;
-        let sandbox = rig.sandbox(1).await?;
+        let (mut rig, sandbox, bare) = beside_bare().await?;
         let began = Instant::now();
         for _ in 0..ROUNDS {
             let specs = (0..UNDER_WAY).map(|_| rig.spec(&sandbox, true)).collect::<Result<Vec<_>>>()?;
@@ -80,7 +82,6 @@ pub(crate) fn starts() -> Result<()> {
         }
         #[allow(clippy::cast_precision_loss)]
         let ours = (ROUNDS * UNDER_WAY) as f64 / began.elapsed().as_secs_f64();
-        let bare = Bare::new(&guests::wat("hello")?)?;
         let began = Instant::now();
         for _ in 0..ROUNDS * UNDER_WAY {
             bare.run().await?;
