@@ -1,6 +1,6 @@
 //! From a stored image to what runs: the program is chosen, looked at and compiled.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,11 @@ use crate::ensure::{Found, Images, Inner};
 use crate::error::{DiskError, ImageError};
 use crate::image::{Engine, Image, Program, Request};
 use crate::inspect::{InspectError, inspect};
-use crate::native::{CodeError, Coded};
+use crate::native::{CodeError, Coded, Wanted};
 use crate::program::{self, NoProgram};
 use crate::reference::Reference;
 use crate::store::{CodeKey, ImageRecord, Module, Pin, RootRecord, Source, blocking};
+use crate::target::{Target, is_engine_id};
 use crate::tree::Tree;
 
 /// Wasm that runs.
@@ -24,7 +25,8 @@ struct Chosen {
 // === impl Images ===
 
 impl Images {
-    /// The engine cannot load the image's code: compiles what is on disk again. No registry is asked.
+    /// The engine cannot load the image's code: compiles what is on disk again, for the target that it was compiled
+    /// for. No registry is asked.
     ///
     /// # Errors
     /// Those of [`Images::ensure`] that have to do with compiling.
@@ -32,7 +34,7 @@ impl Images {
         let Ok(program) = &image.program else { return Ok(image.clone()) };
         let key = CodeKey { wasm: program.wasm_digest, engine_id: program.engine_id.clone() };
         self.inner.store.distrust(&key);
-        let coded = self.inner.code(&key, program.engine, &program.source).await;
+        let coded = self.inner.code(&key, program.engine, &program.compiler, &program.source).await;
         let Coded { digest: code_digest, took } = coded.map_err(|err| err.about(&image.reference))?;
         let program = Program { code_digest, compiled: took, ..program.clone() };
         Ok(Image { program: Ok(program), pulled: None, ..image.clone() })
@@ -43,17 +45,22 @@ impl Images {
 
 impl Inner {
     /// Adds the code to a stored image.
-    pub(crate) async fn build(self: &Arc<Self>, request: &Request<'_>, found: Found) -> Result<Image, ImageError> {
+    pub(crate) async fn build(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        target: &Target,
+        found: Found,
+    ) -> Result<Image, ImageError> {
         let Found { record, lease: stored, pulled } = found;
         let chosen = self.choose(request, &record).await?;
         let key = match &chosen {
-            Ok(chosen) => Some(self.code_key(request.reference, &chosen.module)?),
+            Ok(chosen) => Some(self.code_key(request.reference, target, &chosen.module)?),
             Err(_) => None,
         };
         let lease = self.store.pin(record.pins().chain(key.clone().map(Pin::Code)));
         drop(stored);
         let program = match (chosen, key) {
-            (Ok(chosen), Some(key)) => Ok(self.program(request.reference, chosen, key).await?),
+            (Ok(chosen), Some(key)) => Ok(self.program(request.reference, &target.program, chosen, key).await?),
             (Err(why), _) => Err(why),
             (Ok(_), None) => return Err(ImageError::Disk("code without a key".to_owned())),
         };
@@ -74,12 +81,13 @@ impl Inner {
     async fn program(
         self: &Arc<Self>,
         reference: &Reference,
+        compiler: &Path,
         chosen: Chosen,
         key: CodeKey,
     ) -> Result<Program, ImageError> {
         let Chosen { module, source } = chosen;
         let engine = module.inspection.engine;
-        let coded = match self.code(&key, engine, &source).await {
+        let coded = match self.code(&key, engine, compiler, &source).await {
             Err(CodeError::Damaged(digest)) => {
                 if let Source::File { root, .. } = &source {
                     self.store.remove_root(*root).await?;
@@ -97,22 +105,37 @@ impl Inner {
             engine_id: key.engine_id,
             code_digest,
             compiled: took,
+            compiler: compiler.to_owned(),
             source,
         })
     }
 
-    async fn code(self: &Arc<Self>, key: &CodeKey, engine: Engine, source: &Source) -> Result<Coded, CodeError> {
+    async fn code(
+        self: &Arc<Self>,
+        key: &CodeKey,
+        engine: Engine,
+        compiler: &Path,
+        source: &Source,
+    ) -> Result<Coded, CodeError> {
         let started = Instant::now();
-        let work = || crate::native::code(Arc::clone(self), key.clone(), engine, source.clone());
+        let wanted = Wanted { key: key.clone(), engine, compiler: compiler.to_owned(), source: source.clone() };
+        let work = || crate::native::code(Arc::clone(self), wanted);
         let coded = self.compiles.join(key.clone(), work).await?;
         let took: Option<Duration> = coded.took.map(|_| started.elapsed());
         Ok(Coded { took, ..coded })
     }
 
-    fn code_key(&self, reference: &Reference, module: &Module) -> Result<CodeKey, ImageError> {
-        let Some(engine_id) = self.config.engines.id(module.inspection.engine) else {
+    fn code_key(&self, reference: &Reference, target: &Target, module: &Module) -> Result<CodeKey, ImageError> {
+        let Some(engine_id) = target.engines.id(module.inspection.engine) else {
             return Err(ImageError::NeedsWasip3 { image: reference.to_string() });
         };
+        if !is_engine_id(engine_id) {
+            let detail = format!("engine id {engine_id:?} is not 64 hex digits");
+            return Err(ImageError::Compile { image: reference.to_string(), detail });
+        }
+        if !self.config.engines.has(engine_id) {
+            self.older.note(engine_id);
+        }
         Ok(CodeKey { wasm: module.wasm, engine_id: engine_id.to_owned() })
     }
 
@@ -136,7 +159,8 @@ impl Inner {
         root: &RootRecord,
     ) -> Result<Result<Chosen, NoProgram>, ImageError> {
         let directory = self.store.root_path(root.manifest);
-        let (config, command, args) = (record.config.clone(), request.command.to_vec(), request.args.to_vec());
+        let (mut config, command, args) = (record.config.clone(), request.command.to_vec(), request.args.to_vec());
+        config.env.extend(request.path.map(|path| format!("PATH={path}")));
         let found = blocking(move || {
             let tree = Tree::open(&directory).map_err(|err| DiskError::new("open", &directory, err))?;
             Ok(program::find(&tree, &config, &command, &args))

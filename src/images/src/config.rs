@@ -22,9 +22,9 @@ pub struct Config {
     pub max_module_size: u64,
     /// Bytes that the layers of one container image may have, unpacked; see [`Config::unpacked_size_for`].
     pub max_unpacked_size: u64,
-    /// How wasm becomes machine code.
+    /// How wasm becomes machine code; its program makes code for `engines`.
     pub compile: CompileConfig,
-    /// The engines that code is compiled for.
+    /// The engines that code is compiled for where no [`Target`](crate::Target) is named.
     pub engines: Engines,
     /// How many pulls talk to registries at once; at least 1.
     pub pull_parallelism: usize,
@@ -52,7 +52,7 @@ pub struct CompileConfig {
 }
 
 /// Ids of the engine configurations, as 64 hex digits; each has its own compiled code.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Engines {
     /// The engine of modules and of components up to WASI 0.2.
     pub base: String,
@@ -102,9 +102,14 @@ impl Engines {
         }
     }
 
+    /// All of them.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        [Some(self.base.as_str()), self.wasip3.as_deref()].into_iter().flatten()
+    }
+
     /// Whether code of engine `id` can still be loaded.
     pub(crate) fn has(&self, id: &str) -> bool {
-        self.base == id || self.wasip3.as_deref() == Some(id)
+        self.ids().any(|known| known == id)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File, FileTimes};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown, lchown, symlink};
 use std::path::Path;
 
 use crate::tree::through;
@@ -17,29 +17,44 @@ use crate::tree::through;
 /// # Errors
 /// When the disk refuses; what was written stays.
 pub fn copy_root(image: &Path, target: BorrowedFd<'_>) -> io::Result<()> {
-    copy_dir(image, &through(target, "".as_ref()))
+    copy_root_for(image, target, None)
+}
+
+/// As [`copy_root`], with everything in `target` for that user and the group of the same number. `target` itself stays
+/// whose it is, and must let nobody else in before the copy is complete.
+///
+/// # Errors
+/// As [`copy_root`], and when the caller may not change owners.
+pub fn copy_root_for(image: &Path, target: BorrowedFd<'_>, user: Option<u32>) -> io::Result<()> {
+    copy_dir(image, &through(target, "".as_ref()), user)
 }
 
 /// Nothing but this copies into `to`, which does not exist for anybody else yet.
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_dir(from: &Path, to: &Path, user: Option<u32>) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_dir() {
             fs::create_dir(&to)?;
-            copy_dir(&from, &to)?;
+            copy_dir(&from, &to, user)?;
+            give(&to, user)?;
             fs::set_permissions(&to, entry.metadata()?.permissions())?;
         } else if kind.is_symlink() {
             symlink(fs::read_link(&from)?, &to)?;
+            give(&to, user)?;
         } else if kind.is_file() {
-            copy_file(&from, &to)?;
+            copy_file(&from, &to, user)?;
         }
     }
     Ok(())
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+fn give(path: &Path, user: Option<u32>) -> io::Result<()> {
+    user.map_or(Ok(()), |user| lchown(path, Some(user), Some(user)))
+}
+
+fn copy_file(from: &Path, to: &Path, user: Option<u32>) -> io::Result<()> {
     let mut source = File::open(from)?;
     let metadata = source.metadata()?;
     let mode = metadata.permissions().mode();
@@ -48,6 +63,10 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
         // Done in the kernel where both ends are files.
         io::copy(&mut source, &mut copy)?;
     }
+    if let Some(user) = user {
+        // Before the mode: a new owner takes bits away.
+        fchown(&copy, Some(user), Some(user))?;
+    }
     copy.set_permissions(metadata.permissions())?;
     copy.set_times(FileTimes::new().set_modified(metadata.modified()?))
 }
@@ -55,6 +74,7 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::time::{Duration, SystemTime};
 
     use super::*;
@@ -80,5 +100,27 @@ mod tests {
             (fs::read(image.path().join("hard")).unwrap(), fs::read(&copy).unwrap()),
             (b"image".into(), b"image".into())
         );
+    }
+
+    #[test]
+    fn a_copy_may_be_someone_elses() {
+        let (image, container) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(image.path().join("a")).unwrap();
+        fs::write(image.path().join("a/tool"), "tool").unwrap();
+        fs::set_permissions(image.path().join("a/tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+        symlink("a/tool", image.path().join("link")).unwrap();
+        let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
+        let me = owner(container.path());
+        let user = 1_900_000_000;
+        // Without privileges a copy can only be the caller's.
+        let theirs = if lchown(image.path().join("link"), Some(user), Some(user)).is_ok() { (user, user) } else { me };
+        copy_root_for(image.path(), File::open(container.path()).unwrap().as_fd(), (theirs != me).then_some(user))
+            .unwrap();
+        for path in ["a", "a/tool", "link"] {
+            assert_eq!(owner(&container.path().join(path)), theirs, "{path}");
+        }
+        assert_eq!(owner(container.path()), me);
+        let mode = fs::metadata(container.path().join("a/tool")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o4755);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -19,17 +19,28 @@ use crate::pull::{PullKey, Pulled, Refusal};
 use crate::refusals::Refusals;
 use crate::registry::Registry;
 use crate::store::{CodeKey, ImageRecord, Lease, Store, blocking};
+use crate::target::{OlderEngines, Target};
 
-/// The images of this node. Clones are cheap and share everything.
+/// Pods that an earlier process started hold their images by then. Until then the limit alone removes nothing that was
+/// recorded.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// The images of this node. Clones are cheap and share everything; [`Images::for_target`] gives one that compiles for
+/// other engines.
 #[derive(Clone)]
 pub struct Images {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) target: Arc<Target>,
 }
 
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    /// What the configuration names.
+    pub(crate) target: Arc<Target>,
+    pub(crate) older: OlderEngines,
     pub(crate) registry: Registry,
     pub(crate) store: Arc<Store>,
+    pub(crate) opened: Instant,
     pub(crate) compiler: Compiler,
     pub(crate) counters: Counters,
     /// `pull_parallelism` turns.
@@ -54,23 +65,24 @@ pub(crate) struct Found {
 
 impl Images {
     /// Opens the store below `config.root`: makes directories, removes unfinished files, reads the
-    /// records. Blocking, once at start; the caller makes sure that no other process does the same.
+    /// records. Blocking, once at start; the caller makes sure that no other process does the same. Images stay, however
+    /// many they are: those who used them before cannot have said so yet.
     ///
     /// # Errors
     /// When the disk refuses, an engine id is malformed, or no HTTP client can be made.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        let ids = [Some(&config.engines.base), config.engines.wasip3.as_ref()];
-        if let Some(bad) = ids.into_iter().flatten().find(|id| !is_engine_id(id)) {
-            return Err(OpenError::EngineId(bad.clone()));
-        }
+        let target = Arc::new(Target::of(&config)?);
         let store = Arc::new(Store::open(config.root.clone())?);
-        gc::collect(&store, &config)?;
+        gc::remove_leftovers(&store)?;
         let inner = Inner {
             registry: Registry::new(&config)?,
             compiler: Compiler::new(config.compile.clone()),
             turns: Semaphore::new(config.pull_parallelism.max(1)),
             store,
+            opened: Instant::now(),
             config,
+            target: Arc::clone(&target),
+            older: OlderEngines::default(),
             counters: Counters::default(),
             announcements: Announcements::default(),
             pulls: Flights::default(),
@@ -78,27 +90,34 @@ impl Images {
             refused: Refusals::default(),
             invalid: Refusals::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), target })
     }
 
-    /// Resolves, pulls (as the policy says), chooses the program and compiles it. Calls for the
-    /// same image with the same credentials share one pull, calls for the same wasm one
-    /// compilation; dropping the future gives up, and what nobody waits for stops. An image that
-    /// is here is used without its registry only if that gave it to anybody, or to one of the
-    /// request's credentials.
+    /// Resolves, pulls (as the policy says), chooses the program and compiles it for this handle's target. Calls for
+    /// the same image with the same credentials share one pull, calls for the same wasm and engine one compilation;
+    /// dropping the future gives up, and what nobody waits for stops. An image that is here is used without its
+    /// registry only if that gave it to anybody, or to one of the request's credentials.
     ///
     /// # Errors
     /// See [`ImageError`]; a later call starts over, so that back-off is the caller's.
     pub async fn ensure(&self, request: &Request<'_>) -> Result<Image, ImageError> {
-        let result = self.inner.ensure(request).await;
+        let result = self.inner.ensure(request, &self.target).await;
         let changed = match &result {
             Ok(image) => image.pulled.is_some() || image.was_compiled(),
             Err(_) => true,
         };
-        if changed && let Err(err) = self.collect_garbage().await {
+        if changed && let Err(err) = self.tidy().await {
             tracing::warn!(%err, "Cannot clean up images");
         }
         result
+    }
+
+    async fn tidy(&self) -> Result<(), ImageError> {
+        if self.inner.opened.elapsed() >= SETTLING {
+            return self.collect_garbage().await.map(|_| ());
+        }
+        let store = Arc::clone(&self.inner.store);
+        Ok(blocking(move || gc::remove_leftovers(&store)).await?)
     }
 
     /// What is recorded, for a node's `status.images`.
@@ -108,13 +127,14 @@ impl Images {
     }
 
     /// Removes the least recently used images that nobody holds until the rest fits
-    /// `size_limit`, and code of engines that are gone. Also runs after each pull.
+    /// `size_limit`, and code of engines that are gone. Code in use stays: leased here, or hard-linked by a runner.
+    /// Also runs after each pull, but in the first minute: then a pull removes leftovers only.
     ///
     /// # Errors
     /// When the disk refuses.
     pub async fn collect_garbage(&self) -> Result<Collected, ImageError> {
         let inner = Arc::clone(&self.inner);
-        let collected = blocking(move || gc::collect(&inner.store, &inner.config)).await?;
+        let collected = blocking(move || gc::collect(&inner.store, &inner.config, &inner.older)).await?;
         let images = u64::try_from(collected.images).unwrap_or(u64::MAX);
         self.inner.counters.images_collected.fetch_add(images, Ordering::Relaxed);
         if collected.over_limit > 0 {
@@ -135,21 +155,16 @@ impl Images {
     }
 }
 
-/// An engine id becomes a directory name.
-fn is_engine_id(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
 // === impl Inner ===
 
 impl Inner {
-    async fn ensure(self: &Arc<Self>, request: &Request<'_>) -> Result<Image, ImageError> {
+    async fn ensure(self: &Arc<Self>, request: &Request<'_>, target: &Target) -> Result<Image, ImageError> {
         let found = self.find_or_pull(request).await?;
-        match self.build(request, found).await {
+        match self.build(request, target, found).await {
             // What is damaged is gone from disk by now: pulling writes it again, once.
             Err(ImageError::Damaged { .. }) if request.policy != PullPolicy::Never => {
                 let found = self.pull(request).await?;
-                self.build(request, found).await
+                self.build(request, target, found).await
             }
             built => built,
         }
@@ -160,16 +175,13 @@ impl Inner {
         if policy == PullPolicy::Always {
             return self.pull(request).await;
         }
-        let found = self.store.find(&reference.stored_name()).await;
-        let present = found.is_some();
-        if let Some((record, lease)) = found
+        if let Some((record, lease)) = self.store.find(&reference.stored_name()).await
             && self.store.may_use(&record, reference, credentials)
         {
             self.store.save_uses().await?;
             return Ok(Found { record, lease, pulled: None });
         }
         match policy {
-            PullPolicy::Never if present => Err(ImageError::NotAccessible { image: reference.to_string() }),
             PullPolicy::Never => Err(ImageError::Never { image: reference.to_string() }),
             PullPolicy::IfNotPresent | PullPolicy::Always => self.pull(request).await,
         }
@@ -183,5 +195,64 @@ impl Inner {
         let Pulled { record, lease, took } = self.pulls.join(key, work).await?;
         let pulled = Some(PullTiming { pull: took, waiting_included: started.elapsed() });
         Ok(Found { record, lease, pulled })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{CompileConfig, Engines, Timeouts};
+    use crate::digest::Digest;
+    use crate::image::RunConfig;
+    use crate::reference::Reference;
+    use crate::store::BlobRecord;
+
+    fn mk_config(root: &Path) -> Config {
+        Config {
+            root: root.to_owned(),
+            insecure_registries: Vec::new(),
+            registry_config_dir: None,
+            max_module_size: 1,
+            max_unpacked_size: 1,
+            compile: CompileConfig { program: "/nothing".into(), jobs: 1, memory_bytes: 1, timeout: SETTLING, nice: 0 },
+            engines: Engines { base: "ba".repeat(32), wasip3: None },
+            pull_parallelism: 1,
+            timeouts: Timeouts::default(),
+            size_limit: 0,
+        }
+    }
+
+    fn mk_record() -> ImageRecord {
+        let digest = Digest::of(b"image");
+        ImageRecord {
+            digest,
+            media_type: String::new(),
+            names: BTreeSet::from(["a/b:v1".to_owned()]),
+            blobs: vec![BlobRecord { digest, size: 1 }],
+            module: None,
+            root: None,
+            title: None,
+            config: RunConfig::default(),
+            access: BTreeMap::new(),
+            last_used: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_there_stays_until_its_users_have_come() {
+        let root = tempfile::tempdir().unwrap();
+        let mut images = Images::open(mk_config(root.path())).unwrap();
+        images.inner.store.put(mk_record()).await.unwrap();
+        let other = Reference::parse("registry.example/other:v1").unwrap();
+        let request = Request::new(&other, PullPolicy::Never);
+        images.ensure(&request).await.unwrap_err();
+        assert_eq!(images.list().len(), 1);
+        Arc::get_mut(&mut images.inner).unwrap().opened = Instant::now().checked_sub(SETTLING).unwrap();
+        images.ensure(&request).await.unwrap_err();
+        assert_eq!(images.list().len(), 0);
     }
 }

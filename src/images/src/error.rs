@@ -11,7 +11,7 @@ const MAX_DETAIL: usize = 1000;
 
 /// Why [`Images::ensure`](crate::Images::ensure) failed. A variant exists where the caller acts
 /// differently or where the text has parts of its own; all texts stand after
-/// `Failed to pull image "X": `, except [`ImageError::Never`]'s and [`ImageError::NotAccessible`]'s, which are whole.
+/// `Failed to pull image "X": `, except [`ImageError::Never`]'s, which is whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// Not an image that this node runs. Asking again costs one manifest.
@@ -22,17 +22,10 @@ pub enum ImageError {
         /// What it is instead, as in `for linux/amd64, not WebAssembly`.
         what: String,
     },
-    /// The policy forbids pulling and it is not here: `ErrImageNeverPull`.
+    /// The policy forbids pulling and it is not here, or not for these credentials: `ErrImageNeverPull`. Which of the
+    /// two is not told, as by a kubelet: a pod must not learn what others pulled.
     #[error("Container image \"{image}\" is not present with pull policy of Never")]
     Never {
-        /// Normalised reference.
-        image: String,
-    },
-    /// The policy forbids asking the registry whether the pod may use what others pulled.
-    #[error(
-        "Container image \"{image}\" is present with pull policy of Never, but not accessible with the pod's credentials"
-    )]
-    NotAccessible {
         /// Normalised reference.
         image: String,
     },
@@ -140,7 +133,7 @@ impl ImageError {
     /// Whether this is `ErrImageNeverPull` rather than `ErrImagePull`.
     #[must_use]
     pub fn is_never_pull(&self) -> bool {
-        matches!(self, Self::Never { .. } | Self::NotAccessible { .. })
+        matches!(self, Self::Never { .. })
     }
 
     pub(crate) fn not_wasm(reference: &Reference, what: impl Into<String>) -> Self {

@@ -55,6 +55,8 @@ pub struct Request<'a> {
     pub command: &'a [String],
     /// The pod's `args`.
     pub args: &'a [String],
+    /// The pod's `PATH`; none: the image's.
+    pub path: Option<&'a str>,
 }
 
 /// A verified image. Clones share the lease: while one lives, nothing of the image is removed from disk.
@@ -100,6 +102,8 @@ pub struct Program {
     pub code_digest: Digest,
     /// How long compiling took, queue included; none if the code was there.
     pub compiled: Option<Duration>,
+    /// What compiled it.
+    pub(crate) compiler: PathBuf,
     /// Where the wasm is.
     pub(crate) source: Source,
 }
@@ -142,7 +146,7 @@ impl<'a> Request<'a> {
     /// For whatever the image itself runs, pulled anonymously.
     #[must_use]
     pub fn new(reference: &'a Reference, policy: PullPolicy) -> Self {
-        Self { reference, policy, credentials: &[], command: &[], args: &[] }
+        Self { reference, policy, credentials: &[], command: &[], args: &[], path: None }
     }
 }
 

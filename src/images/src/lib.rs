@@ -12,7 +12,7 @@
 //!
 //! Invariants: nothing is read from a registry without a bound on its size and its time; a file
 //! gets its final name only when it is complete, verified and synced; code is keyed by the digest
-//! of the wasm and the engine's id, never by a tag; a path of an image is resolved inside its root
+//! of the wasm and the engine's id, never by a tag, and made by the program that has that engine ([`Target`]); a path of an image is resolved inside its root
 //! by the kernel; who uses a private image has shown its registry credentials for it; nothing is removed that this crate did not
 //! record as its own, and nothing while a [`Lease`] on it lives.
 
@@ -27,6 +27,9 @@ mod ensure;
 mod error;
 mod extract;
 mod flight;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc;
 mod image;
 mod inspect;
@@ -46,11 +49,12 @@ mod reference;
 mod refusals;
 mod registry;
 mod store;
+mod target;
 mod tree;
 mod unpack;
 
 pub use config::{CompileConfig, Config, Engines, Timeouts};
-pub use copy::copy_root;
+pub use copy::{copy_root, copy_root_for};
 pub use describe::{Description, describe};
 pub use digest::{Digest, InvalidDigest};
 pub use ensure::Images;
@@ -64,3 +68,4 @@ pub use push::PushError;
 pub use reference::{InvalidReference, Reference};
 pub use registry::Credential;
 pub use store::Lease;
+pub use target::Target;

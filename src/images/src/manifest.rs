@@ -26,6 +26,9 @@ const TITLE: &str = "org.opencontainers.image.title";
 /// A title becomes argv\[0\]: longer than a file name may be, it is not one.
 const MAX_TITLE: usize = 255;
 
+/// Longest foreign text in a message, in characters; media types are shorter.
+const MAX_SHOWN: usize = 128;
+
 /// Either of the two documents that a reference can resolve to.
 #[derive(Debug)]
 pub(crate) enum Document {
@@ -114,6 +117,9 @@ pub(crate) struct ContainerConfig {
     env: Vec<String>,
     #[serde(deserialize_with = "null_as_default")]
     working_dir: String,
+    /// Should be texts; others say nothing here, and nothing against the rest.
+    #[serde(deserialize_with = "null_as_default")]
+    labels: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -134,6 +140,11 @@ struct Shape {
     media_type: String,
     #[serde(default)]
     manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// Foreign text in a message: short, and printable.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect()
 }
 
 /// Registries write `null` for empty lists.
@@ -193,9 +204,9 @@ impl Platform {
         self.architecture.starts_with("wasm")
     }
 
-    /// `os/architecture`, as Docker prints it.
+    /// `os/architecture`, as Docker prints it, for a message.
     pub(crate) fn label(&self) -> String {
-        format!("{}/{}", self.os, self.architecture)
+        shown(&format!("{}/{}", self.os, self.architecture))
     }
 }
 
@@ -211,8 +222,13 @@ impl ImageConfig {
         Platform { os: self.os.clone(), architecture: self.architecture.clone() }
     }
 
+    /// A label whose value is a text.
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        self.config.labels.get(key)?.as_str()
+    }
+
     pub(crate) fn run_config(&self) -> RunConfig {
-        let ContainerConfig { entrypoint, cmd, env, working_dir } = self.config.clone();
+        let ContainerConfig { entrypoint, cmd, env, working_dir, .. } = self.config.clone();
         RunConfig { entrypoint, cmd, env, working_dir: Some(working_dir).filter(|dir| !dir.is_empty()) }
     }
 }

@@ -1,5 +1,6 @@
 //! From stored wasm to machine code on disk, at most once per content and engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,15 @@ pub(crate) struct Coded {
     pub(crate) took: Option<Duration>,
 }
 
+/// What is to be compiled, and by whom.
+pub(crate) struct Wanted {
+    pub(crate) key: CodeKey,
+    pub(crate) engine: Engine,
+    /// The program that has this engine.
+    pub(crate) compiler: PathBuf,
+    pub(crate) source: Source,
+}
+
 /// Why there is no code. Names no image: several may share the wasm.
 #[derive(Debug, Clone)]
 pub(crate) enum CodeError {
@@ -30,11 +40,12 @@ pub(crate) enum CodeError {
 }
 
 /// Finds or compiles. The caller has pinned wasm and code.
-pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine, source: Source) -> Result<Coded, CodeError> {
-    if let Some(record) = inner.store.code(&key).await? {
+pub(crate) async fn code(inner: Arc<Inner>, wanted: Wanted) -> Result<Coded, CodeError> {
+    let Wanted { ref key, engine, .. } = wanted;
+    if let Some(record) = inner.store.code(key).await? {
         return Ok(Coded { digest: record.digest, took: None });
     }
-    if let Some(why) = inner.invalid.get(&key) {
+    if let Some(why) = inner.invalid.get(key) {
         return Err(CodeError::Invalid(why));
     }
     let waiting = inner.counters.compiles.wait();
@@ -42,7 +53,7 @@ pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine, source
     drop(waiting);
     let _running = inner.counters.compiles.run();
     let started = Instant::now();
-    let result = compile(&inner, &key, engine, source).await;
+    let result = compile(&inner, &wanted).await;
     inner.counters.compiles.done(result.is_ok(), started.elapsed());
     if let Err(CodeError::Invalid(why)) = &result {
         inner.invalid.insert(key.clone(), why.clone());
@@ -53,8 +64,9 @@ pub(crate) async fn code(inner: Arc<Inner>, key: CodeKey, engine: Engine, source
     Ok(Coded { digest, took: Some(took) })
 }
 
-async fn compile(inner: &Inner, key: &CodeKey, engine: Engine, source: Source) -> Result<Digest, CodeError> {
-    let (store, digest) = (Arc::clone(&inner.store), key.wasm);
+async fn compile(inner: &Inner, wanted: &Wanted) -> Result<Digest, CodeError> {
+    let Wanted { key, engine, compiler, source } = wanted;
+    let (store, source, digest) = (Arc::clone(&inner.store), source.clone(), key.wasm);
     let wasm = blocking(move || store.open_verified_source(&source, digest)).await?;
     let wasm = wasm.ok_or(CodeError::Damaged(digest))?;
     inner.store.intend([Pin::Code(key.clone())]).await?;
@@ -65,7 +77,7 @@ async fn compile(inner: &Inner, key: &CodeKey, engine: Engine, source: Source) -
         Ok((temp, output))
     })
     .await?;
-    Job { config: inner.compiler.config(), engine, wasm, output }.run().await?;
+    Job { config: inner.compiler.config(), program: compiler, engine: *engine, wasm, output }.run().await?;
     let length = temp.as_file().metadata().at("read", temp.path())?.len();
     if length == 0 {
         return Err(CodeError::Failed("the compiler wrote nothing".to_owned()));

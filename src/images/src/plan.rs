@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::digest::Digest;
 use crate::ensure::Inner;
 use crate::error::ImageError;
-use crate::manifest::{Descriptor, Document, ImageConfig, Manifest, OCI_INDEX, OCI_MANIFEST};
+use crate::manifest::{Descriptor, Document, ImageConfig, Index, Manifest, OCI_INDEX, OCI_MANIFEST};
 use crate::packaging::{self, Content, Layout};
 use crate::platform;
 use crate::reference::Reference;
@@ -38,23 +38,55 @@ pub(crate) struct Plan {
 
 /// Reads documents and configuration, and decides what to load.
 pub(crate) async fn plan(reference: &Reference, session: &mut Session<'_>, top: Fetched) -> Result<Plan, ImageError> {
-    let unusable = |what: String| ImageError::not_wasm(reference, what);
-    let broken = |what: String| ImageError::pull(reference, what);
-    let mut documents = vec![top];
-    let (manifest, is_index) = match Document::parse(&documents[0].bytes).map_err(broken)? {
-        Document::Manifest(manifest) => (manifest, false),
-        Document::Index(index) => {
-            let chosen = platform::choose(&index).map_err(unusable)?;
-            let child = session.manifest(&chosen.to_string()).await;
-            documents.push(child.map_err(|err| copy_error(reference, chosen, &err))?);
-            (inner_manifest(&documents[1].bytes).map_err(broken)?, true)
-        }
+    match Document::parse(&top.bytes).map_err(|what| ImageError::pull(reference, what))? {
+        Document::Manifest(manifest) => of_manifest(reference, session, vec![top], &manifest).await,
+        Document::Index(index) => of_index(reference, session, top, &index).await,
+    }
+}
+
+async fn of_index(
+    reference: &Reference,
+    session: &mut Session<'_>,
+    top: Fetched,
+    index: &Index,
+) -> Result<Plan, ImageError> {
+    let what = match platform::choose(index) {
+        Ok(chosen) => return of_entry(reference, session, top, chosen).await,
+        Err(what) => what,
     };
+    let unusable = || ImageError::not_wasm(reference, what);
+    // One that is for another platform by its name may be wasm by its marks.
+    let Some(native) = platform::native(index) else { return Err(unusable()) };
+    match of_entry(reference, session, top, native).await {
+        Err(err) if err.is_not_wasm() => Err(unusable()),
+        planned => planned,
+    }
+}
+
+async fn of_entry(
+    reference: &Reference,
+    session: &mut Session<'_>,
+    top: Fetched,
+    chosen: Digest,
+) -> Result<Plan, ImageError> {
+    let child = session.manifest(&chosen.to_string()).await;
+    let child = child.map_err(|err| copy_error(reference, chosen, &err))?;
+    let manifest = inner_manifest(&child.bytes).map_err(|what| ImageError::pull(reference, what))?;
+    of_manifest(reference, session, vec![top, child], &manifest).await
+}
+
+/// The last of `documents` is the manifest.
+async fn of_manifest(
+    reference: &Reference,
+    session: &mut Session<'_>,
+    documents: Vec<Fetched>,
+    manifest: &Manifest,
+) -> Result<Plan, ImageError> {
     let config = read_config(reference, session, &manifest.config).await?;
-    let layout = packaging::recognise(&manifest, &ImageConfig::parse(&config)).map_err(unusable)?;
-    check(&layout).map_err(broken)?;
-    let config = (manifest.config.digest, config);
-    Ok(Plan { documents, is_index, config, layout })
+    let layout = packaging::recognise(manifest, &ImageConfig::parse(&config));
+    let layout = layout.map_err(|what| ImageError::not_wasm(reference, what))?;
+    check(&layout).map_err(|what| ImageError::pull(reference, what))?;
+    Ok(Plan { is_index: documents.len() > 1, documents, config: (manifest.config.digest, config), layout })
 }
 
 /// Bounds what an image says of itself.

@@ -12,6 +12,12 @@ use crate::packaging::ARTIFACT_CONFIG;
 const ORDER: [(&str, &str); 4] = [("wasip2", "wasm"), ("wasip1", "wasm"), ("wasi", "wasm"), ("wasi", "wasm32")];
 /// Platforms named in a refusal; an index may hold thousands.
 const MAX_NAMED: usize = 8;
+const LINUX: &str = "linux";
+/// As images name it.
+#[cfg(target_arch = "x86_64")]
+const MACHINE: &str = "amd64";
+#[cfg(target_arch = "aarch64")]
+const MACHINE: &str = "arm64";
 /// What buildx writes for attestations, which are no images.
 const UNKNOWN: &str = "unknown";
 
@@ -26,6 +32,12 @@ pub(crate) fn choose(index: &Index) -> Result<Digest, String> {
         .or_else(|| index.manifests.iter().find(|entry| is_artifact(entry)))
         .map(|entry| entry.digest)
         .ok_or_else(|| describe(index))
+}
+
+/// The manifest that a container runtime would take on this machine. Of an index without wasm it may be an image that
+/// says itself that it is some.
+pub(crate) fn native(index: &Index) -> Option<Digest> {
+    find(index, |p| p.os == LINUX && p.architecture == MACHINE).map(|entry| entry.digest)
 }
 
 fn find(index: &Index, wanted: impl Fn(&Platform) -> bool) -> Option<&IndexEntry> {
@@ -91,8 +103,9 @@ mod tests {
     fn an_index_without_wasm_says_what_it_is_for() {
         let many: Vec<String> = (0..20).map(|n| format!("os{n:02}/x")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let cases: [(&[&str], &str); 4] = [
+        let cases: [(&[&str], &str); 5] = [
             (&["linux/amd64"], "for linux/amd64, not WebAssembly"),
+            (&["linux\n\u{1b}[2J/amd64"], "for linux[2J/amd64, not WebAssembly"),
             (
                 &["linux/arm64", "linux/amd64", "unknown/unknown", "linux/amd64"],
                 "for linux/amd64, linux/arm64, not WebAssembly",

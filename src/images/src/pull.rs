@@ -79,7 +79,7 @@ async fn load(
             result => return result,
         }
     }
-    Err(ImageError::pull(reference, "no registry has it"))
+    Err(ImageError::pull(reference, "hosts.toml gives no host the capability to pull it"))
 }
 
 async fn load_from(
@@ -127,7 +127,7 @@ async fn resolve<'a>(
     let candidates = if credentials.is_empty() { anonymous } else { credentials };
     let mut denied = RegistryError::NotFound;
     for credential in candidates.iter().take(MAX_CREDENTIALS) {
-        let mut session = inner.registry.session_at(endpoint, reference, credential);
+        let mut session = inner.registry.session(endpoint, reference, credential);
         match session.resolve(&reference.wanted(), known).await {
             Ok(resolved) => return Ok((session, resolved)),
             Err(err) if err.is_denial() => denied = err,

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -22,6 +23,8 @@ const MAX_STDERR: u64 = 4096;
 /// What to compile, and where to.
 pub(crate) struct Job<'a> {
     pub(crate) config: &'a CompileConfig,
+    /// Instead of the one in `config`.
+    pub(crate) program: &'a Path,
     pub(crate) engine: Engine,
     pub(crate) wasm: File,
     pub(crate) output: File,
@@ -62,7 +65,7 @@ impl Job<'_> {
 
     fn spawn(self) -> Result<Child, JobError> {
         let config = self.config;
-        Command::new(&config.program)
+        Command::new(self.program)
             .args(["compile", "--engine", self.engine.name()])
             .args(["--nice", &config.nice.to_string()])
             .args(["--memory-limit", &config.memory_bytes.to_string()])
@@ -73,7 +76,7 @@ impl Job<'_> {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|err| JobError::Failed(format!("cannot start {}: {err}", config.program.display())))
+            .map_err(|err| JobError::Failed(format!("cannot start {}: {err}", self.program.display())))
     }
 }
 

@@ -16,9 +16,14 @@ const COMPRESSIONS: [&str; 5] = ["", "+gzip", "+zstd", ".gzip", ".zstd"];
 
 /// A root file system.
 pub(super) fn root(manifest: &Manifest, config: &ImageConfig) -> Option<Layout> {
+    if is_for_wasm(manifest, config) { root_of(manifest, config) } else { None }
+}
+
+/// The same of an image for any platform.
+pub(super) fn root_of(manifest: &Manifest, config: &ImageConfig) -> Option<Layout> {
     let tars = !manifest.layers.is_empty() && manifest.layers.iter().all(|layer| is_tar(&layer.media_type));
     let content = || Content::Root { layers: manifest.layers.clone(), diff_ids: config.rootfs.diff_ids.clone() };
-    (tars && is_for_wasm(manifest, config)).then(|| Layout { content: content(), config: config.run_config() })
+    (tars && is_image(manifest)).then(|| Layout { content: content(), config: config.run_config() })
 }
 
 /// One layer of wasm.
@@ -29,7 +34,11 @@ pub(super) fn wasm_layer(manifest: &Manifest, config: &ImageConfig) -> Option<La
 }
 
 fn is_for_wasm(manifest: &Manifest, config: &ImageConfig) -> bool {
-    IMAGE_CONFIGS.contains(&manifest.config.media_type.as_str()) && config.platform().is_wasm()
+    is_image(manifest) && config.platform().is_wasm()
+}
+
+pub(super) fn is_image(manifest: &Manifest) -> bool {
+    IMAGE_CONFIGS.contains(&manifest.config.media_type.as_str())
 }
 
 fn is_tar(media_type: &str) -> bool {

@@ -1,14 +1,9 @@
 //! Says what an artifact is that no packaging recognises, so that `kubectl describe` answers the
 //! question that follows "why does it not start?".
 
-use super::container::COMPONENT_LAYER;
-use super::{artifact, krustlet};
-use crate::manifest::{IMAGE_CONFIGS, ImageConfig, Manifest};
-
-/// buildah's marks of an image whose root file system holds wasm: crun's, then WasmEdge's.
-const COMPAT_ANNOTATIONS: [&str; 2] = ["module.wasm.image/variant", "run.oci.handler"];
-/// A media type is shown in a message: what is longer is not one.
-const MAX_TYPE: usize = 128;
+use super::container::{COMPONENT_LAYER, is_image};
+use super::{artifact, compat, krustlet};
+use crate::manifest::{ImageConfig, Manifest, shown};
 
 /// Media types (by their start) of a configuration, artifact or layer that say everything; the
 /// first that matches decides.
@@ -28,7 +23,7 @@ const BY_TYPE: [(&str, &str); 9] = [
 ];
 const PROXY_PLUGIN: &str = "a proxy-wasm plugin, which runs inside a proxy and not as a pod";
 const SPIN_APP: &str = "a Spin application, a packaging that this version does not run yet";
-const COMPAT: &str = "a wasm image for another platform (crun's \"compat\" form), which this version does not run; build it for platform wasi/wasm";
+const COMPAT: &str = "a wasm image for another platform (crun's \"compat\" form) whose entry point names no .wasm file; build it for platform wasi/wasm";
 const NO_LAYOUT: &str = "a wasm image of an unknown layout; expected layers of tar, or one of wasm";
 
 /// What the artifact is, to stand after `"X" is `.
@@ -56,22 +51,20 @@ fn by_type(manifest: &Manifest) -> Option<String> {
 
 /// Container images: by their annotations, else by their platform.
 fn by_image(manifest: &Manifest, config: &ImageConfig) -> Option<String> {
-    let config_type = manifest.config.media_type.as_str();
-    if !IMAGE_CONFIGS.contains(&config_type) {
+    if !is_image(manifest) {
         return None;
     }
-    let compat = COMPAT_ANNOTATIONS.iter().any(|key| manifest.annotations.contains_key(*key));
     let platform = config.platform();
     if platform.is_wasm() {
         return Some(NO_LAYOUT.to_owned());
     }
-    if compat {
+    if compat::is_marked(manifest, config) {
         return Some(COMPAT.to_owned());
     }
     if platform.os.is_empty() {
         return Some("a container image without a platform, not WebAssembly".to_owned());
     }
-    Some(format!("for {}, not WebAssembly", shorten(&platform.label())))
+    Some(format!("for {}, not WebAssembly", platform.label()))
 }
 
 /// Wasm layers in a shape that none of the packagings allows.
@@ -80,7 +73,7 @@ fn by_layers(manifest: &Manifest) -> Option<String> {
     if !manifest.layers.iter().any(|l| wasm.contains(&l.media_type.as_str())) {
         return None;
     }
-    let config = shorten(&manifest.config.media_type);
+    let config = shown(&manifest.config.media_type);
     let layers = manifest.layers.len();
     Some(format!(
         "a wasm artifact of an unknown layout ({layers} layers, configuration {config}); expected one layer of wasm and configuration {}",
@@ -95,11 +88,6 @@ fn unknown(manifest: &Manifest) -> String {
         .into_iter()
         .chain([manifest.config.media_type.as_str()])
         .find(|t| !t.is_empty());
-    let named = named.map_or_else(|| "an unknown type".to_owned(), |t| format!("type {}", shorten(t)));
+    let named = named.map_or_else(|| "an unknown type".to_owned(), |t| format!("type {}", shown(t)));
     format!("an artifact of {named}, not WebAssembly")
-}
-
-/// Foreign text in a message: short, and printable.
-fn shorten(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_TYPE).collect()
 }

@@ -4,6 +4,7 @@
 //! below `tests/golden`. What none of them recognises, [`foreign`] names.
 
 mod artifact;
+mod compat;
 mod container;
 mod foreign;
 #[cfg(test)]
@@ -36,7 +37,8 @@ pub(crate) enum Content {
 type Recognise = fn(&Manifest, &ImageConfig) -> Option<Layout>;
 
 /// In the order of asking; the first that recognises an artifact decides.
-const PACKAGINGS: [Recognise; 4] = [artifact::recognise, krustlet::recognise, container::root, container::wasm_layer];
+const PACKAGINGS: [Recognise; 5] =
+    [artifact::recognise, krustlet::recognise, container::root, container::wasm_layer, compat::recognise];
 
 /// Finds the layout of an artifact.
 ///

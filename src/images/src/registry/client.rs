@@ -2,23 +2,23 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Url};
 
 use super::auth::Credential;
 use super::error::RegistryError;
-use super::hosts::{self, Host};
+use super::hosts::{self, Abilities, Host, Hosts, Trust};
 use super::session::Session;
+use super::tls;
 use crate::config::{Config, Timeouts};
 use crate::error::OpenError;
 use crate::reference::Reference;
 
 /// Docker Hub's name in references, and the host that answers for it.
 const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
-/// From a registry to an object store, with room for one that moves.
-const MAX_REDIRECTS: usize = 5;
 const USER_AGENT: &str = concat!("wasmnode/", env!("CARGO_PKG_VERSION"));
 
 /// Access to all registries.
@@ -37,11 +37,14 @@ pub(crate) struct Registry {
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// Up to the repository's name, `https://host/v2`.
-    base: String,
-    /// Where it is to be trusted otherwise than the rest of the world.
-    client: Option<Client>,
+    pub(super) base: String,
+    /// With trust of its own, where it has some.
+    pub(super) client: Option<Client>,
     /// The registry that this is a mirror of. Mirrors are not shown the credentials for it.
-    mirror_of: Option<String>,
+    pub(super) mirror_of: Option<String>,
+    /// For this host only.
+    pub(super) headers: HeaderMap,
+    abilities: Abilities,
 }
 
 // === impl Registry ===
@@ -60,21 +63,14 @@ impl Registry {
         })
     }
 
-    /// A conversation about one image with its registry, as one user.
-    pub(crate) fn session<'a>(&'a self, reference: &'a Reference, credential: &'a Credential) -> Session<'a> {
-        self.session_at(&self.origin(reference), reference, credential)
-    }
-
-    /// A conversation about one image with one of the places that have it.
-    pub(crate) fn session_at<'a>(
+    /// A conversation about one image with one of the places that have it, as one user.
+    pub(crate) fn session<'a>(
         &'a self,
         endpoint: &Endpoint,
         reference: &'a Reference,
         credential: &'a Credential,
     ) -> Session<'a> {
-        let base = format!("{}/{}", endpoint.base, reference.repository());
-        let session = Session::new(self, base, reference.repository(), credential);
-        session.at(endpoint.client.clone(), endpoint.mirror_of.clone())
+        Session::new(self, endpoint, reference.repository(), credential)
     }
 
     /// Where to ask for an image: mirrors in their order, then the registry itself. Blocking.
@@ -82,48 +78,69 @@ impl Registry {
     /// # Errors
     /// What is wrong with the operator's settings.
     pub(crate) fn endpoints(&self, reference: &Reference) -> Result<Vec<Endpoint>, String> {
+        let by_digest = reference.digest().is_some();
+        let mut endpoints = self.all(reference)?;
+        endpoints.retain(|endpoint| endpoint.abilities.can_deliver(by_digest));
+        Ok(endpoints)
+    }
+
+    /// Where to push: the first place of those for which that is allowed, as containerd has it. Blocking.
+    ///
+    /// # Errors
+    /// What is wrong with the operator's settings, or that they allow it nowhere.
+    pub(crate) fn push_endpoint(&self, reference: &Reference) -> Result<Endpoint, String> {
+        let found = self.all(reference)?.into_iter().find(|endpoint| endpoint.abilities.push);
+        found.ok_or_else(|| format!("hosts.toml gives no host of {} the capability \"push\"", reference.registry()))
+    }
+
+    fn all(&self, reference: &Reference) -> Result<Vec<Endpoint>, String> {
         let Some(directory) = &self.config_dir else { return Ok(vec![self.origin(reference)]) };
-        let hosts = hosts::read(directory, reference.registry())?;
-        let usable = |host: &&Host| host.resolves || (host.pulls && reference.digest().is_some());
+        let Hosts { mirrors, server, trust } = hosts::read(directory, reference.registry())?;
         let mut endpoints = Vec::new();
-        for host in hosts.mirrors.iter().filter(usable) {
+        for host in mirrors {
             let mirror_of = Some(reference.registry().to_owned());
-            endpoints.push(Endpoint { base: host.base.clone(), client: self.client_of(host)?, mirror_of });
+            endpoints.push(Endpoint { mirror_of, ..self.endpoint(host)? });
         }
-        let mut origin = self.origin(reference);
-        if let Some(server) = &hosts.server {
-            // Nothing answers for images under Docker Hub's own name.
-            let base = server.base.replace(&format!("://{}/", HUB.0), &format!("://{}/", HUB.1));
-            origin = Endpoint { base, client: self.client_of(server)?, mirror_of: None };
-        } else if !hosts.certificates.is_empty() {
-            origin.client = Some(self.client_with(&hosts.certificates, false)?);
-        }
+        let origin = match server {
+            Some(server) => {
+                let endpoint = self.endpoint(server)?;
+                // Nothing answers for images under Docker Hub's own name.
+                let base = endpoint.base.replace(&format!("://{}/", HUB.0), &format!("://{}/", HUB.1));
+                Endpoint { base, ..endpoint }
+            }
+            None => {
+                let origin = self.origin(reference);
+                Endpoint { client: self.client_with(&trust, &origin.base)?, ..origin }
+            }
+        };
         endpoints.push(origin);
         Ok(endpoints)
+    }
+
+    fn endpoint(&self, host: Host) -> Result<Endpoint, String> {
+        let Host { base, abilities, trust, headers } = host;
+        Ok(Endpoint { client: self.client_with(&trust, &base)?, base, mirror_of: None, headers, abilities })
     }
 
     fn origin(&self, reference: &Reference) -> Endpoint {
         let name = reference.registry();
         let host = if name == HUB.0 { HUB.1 } else { name };
         let scheme = if self.is_plain(name) { "http" } else { "https" };
-        Endpoint { base: format!("{scheme}://{host}/v2"), client: None, mirror_of: None }
+        let base = format!("{scheme}://{host}/v2");
+        Endpoint { base, client: None, mirror_of: None, headers: HeaderMap::new(), abilities: Abilities::ALL }
     }
 
-    fn client_of(&self, host: &Host) -> Result<Option<Client>, String> {
-        if host.certificates.is_empty() && !host.skip_verify {
+    fn client_with(&self, trust: &Trust, base: &str) -> Result<Option<Client>, String> {
+        if trust.is_default() {
             return Ok(None);
         }
-        self.client_with(&host.certificates, host.skip_verify).map(Some)
-    }
-
-    /// Trusts some certificates besides those that everything trusts, or everybody.
-    fn client_with(&self, certificates: &[PathBuf], skip_verify: bool) -> Result<Client, String> {
-        let certificates: Vec<_> =
-            certificates.iter().map(|path| read_certificates(path)).collect::<Result<Vec<_>, String>>()?.concat();
-        let adapt = |builder: ClientBuilder| {
-            builder.tls_certs_merge(certificates.iter().cloned()).tls_danger_accept_invalid_certs(skip_verify)
-        };
-        build(self.timeouts, adapt).map_err(|err| err.to_string())
+        let tls = tls::client_config(trust)?;
+        let inside = Url::parse(base).is_ok_and(|url| url.host_str().is_some_and(is_loopback));
+        let client = build(self.timeouts, |builder| {
+            let builder = builder.tls_backend_preconfigured(tls.clone());
+            if inside { builder.no_proxy() } else { builder }
+        });
+        client.map(Some).map_err(|err| err.to_string())
     }
 
     /// Whether `registry` (`host[:port]`) is spoken to without TLS.
@@ -132,7 +149,7 @@ impl Registry {
         (is_loopback(host) && port != Some("443")) || self.insecure.contains(registry)
     }
 
-    pub(super) fn client_for(&self, url: &reqwest::Url) -> Result<&Client, RegistryError> {
+    pub(super) fn client_for(&self, url: &Url) -> Result<&Client, RegistryError> {
         let host = url.host_str().ok_or_else(|| RegistryError::Other(format!("{url} names no host")))?;
         Ok(if is_loopback(host) { &self.loopback } else { &self.outward })
     }
@@ -144,7 +161,8 @@ fn build(timeouts: Timeouts, adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> 
             .user_agent(USER_AGENT)
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.stall)
-            .redirect(Policy::custom(redirect))
+            // Followed by the session, which knows what is for whom.
+            .redirect(Policy::none())
     };
     // A machine without CA certificates can still use registries without TLS.
     basic()
@@ -156,25 +174,6 @@ fn build(timeouts: Timeouts, adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> 
         .map_err(|err| OpenError::Client(err.to_string()))
 }
 
-/// reqwest drops credentials when the host changes; that a secure pull stays secure is ours.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error("too many redirects");
-    }
-    let secure = attempt.previous().first().is_some_and(|url| url.scheme() == "https");
-    if secure && attempt.url().scheme() != "https" {
-        return attempt.error("redirected from https to http");
-    }
-    attempt.follow()
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let failed = |why: &dyn std::fmt::Display| format!("cannot use the certificates in {}: {why}", path.display());
-    let bytes = hosts::read_file(path).map_err(|err| failed(&err))?;
-    let found = Certificate::from_pem_bundle(&bytes).map_err(|err| failed(&err))?;
-    if found.is_empty() { Err(failed(&"there are none")) } else { Ok(found) }
-}
-
 // === impl Endpoint ===
 
 impl Endpoint {
@@ -184,6 +183,15 @@ impl Endpoint {
 
     pub(crate) fn address(&self) -> &str {
         &self.base
+    }
+
+    /// The host that a push's credentials are for, as `docker login` knows it.
+    pub(crate) fn host<'a>(&'a self, reference: &'a Reference) -> &'a str {
+        if !self.is_mirror() {
+            return reference.registry();
+        }
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
     }
 }
 

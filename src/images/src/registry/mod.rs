@@ -11,6 +11,7 @@ mod client;
 mod error;
 mod hosts;
 mod session;
+mod tls;
 
 pub use auth::Credential;
 pub(crate) use client::{Endpoint, Registry};

@@ -1,15 +1,16 @@
 //! One pull's conversation with a registry: authorise once, then ask for documents and blobs.
 
 mod push;
+mod redirect;
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{check, pause, read_bounded, refuse_html, server_message};
 use super::auth::{Challenge, Credential, TokenAnswer, token_url};
-use super::client::Registry;
+use super::client::{Endpoint, Registry};
 use super::error::RegistryError;
 use crate::digest::Digest;
 use crate::manifest;
@@ -25,6 +26,7 @@ const DIGEST_HEADER: &str = "docker-content-digest";
 
 pub(crate) struct Session<'a> {
     registry: &'a Registry,
+    endpoint: Endpoint,
     /// `scheme://host/v2/repository`.
     base: String,
     repository: &'a str,
@@ -32,10 +34,6 @@ pub(crate) struct Session<'a> {
     authorization: Option<Authorization>,
     /// What a token is asked for.
     actions: &'static str,
-    /// With trust of its own.
-    client: Option<Client>,
-    /// What a mirror is told that it mirrors.
-    namespace: Option<String>,
 }
 
 enum Authorization {
@@ -62,21 +60,15 @@ pub(crate) struct Body(Response);
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub(super) fn new(registry: &'a Registry, base: String, repository: &'a str, credential: &'a Credential) -> Self {
-        Self {
-            registry,
-            base,
-            repository,
-            credential,
-            authorization: None,
-            actions: "pull",
-            client: None,
-            namespace: None,
-        }
-    }
-
-    pub(super) fn at(self, client: Option<Client>, namespace: Option<String>) -> Self {
-        Self { client, namespace, ..self }
+    pub(super) fn new(
+        registry: &'a Registry,
+        endpoint: &Endpoint,
+        repository: &'a str,
+        credential: &'a Credential,
+    ) -> Self {
+        let base = format!("{}/{repository}", endpoint.base);
+        let endpoint = endpoint.clone();
+        Self { registry, endpoint, base, repository, credential, authorization: None, actions: "pull" }
     }
 
     /// Whom the registry is spoken to as.
@@ -152,21 +144,26 @@ impl<'a> Session<'a> {
     /// Sends a request, and again with authorisation if the registry wants some. A token that
     /// ran out during a long pull is replaced the same way.
     async fn ask(&mut self, method: Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
-        let response = self.send(method.clone(), url, accept).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        let response = self.send(&method, url, accept).await?;
+        if !self.is_challenged(&response)? {
             return Ok(response);
         }
         let challenge = Challenge::from_headers(response.headers())
             .ok_or_else(|| RegistryError::Denied("authorization failed: no usable challenge".to_owned()))?;
         drop(response);
         self.authorization = Some(self.authorize(challenge).await?);
-        self.send(method, url, accept).await
+        self.send(&method, url, accept).await
+    }
+
+    /// Whether the registry wants authorisation. What it redirected to has nobody's credentials to ask for.
+    fn is_challenged(&self, response: &Response) -> Result<bool, RegistryError> {
+        Ok(response.status() == StatusCode::UNAUTHORIZED && response.url().origin() == parse_url(&self.base)?.origin())
     }
 
     /// Waits where a busy registry says for how long, within bounds.
-    async fn send(&self, method: Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
+    async fn send(&self, method: &Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
         for _ in 0..MAX_PAUSES {
-            let response = self.send_once(method.clone(), url, accept).await?;
+            let response = self.send_once(method, url, accept).await?;
             match pause(&response) {
                 Some(pause) if pause <= MAX_PAUSE => tokio::time::sleep(pause).await,
                 Some(_) | None => return Ok(response),
@@ -175,23 +172,12 @@ impl<'a> Session<'a> {
         self.send_once(method, url, accept).await
     }
 
-    fn client_for(&self, url: &Url) -> Result<&Client, RegistryError> {
-        self.client.as_ref().map_or_else(|| self.registry.client_for(url), Ok)
-    }
-
-    async fn send_once(&self, method: Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
+    async fn send_once(&self, method: &Method, url: &str, accept: &str) -> Result<Response, RegistryError> {
         let mut url = parse_url(url)?;
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = &self.endpoint.mirror_of {
             url.query_pairs_mut().append_pair("ns", namespace);
         }
-        let mut request = self.client_for(&url)?.request(method, url).header(ACCEPT, accept);
-        let Credential { username, password } = self.credential;
-        request = match &self.authorization {
-            None => request,
-            Some(Authorization::Basic) => request.basic_auth(username, Some(password)),
-            Some(Authorization::Bearer(value)) => request.header(AUTHORIZATION, value),
-        };
-        Ok(request.send().await?)
+        self.follow(method, url, &|request| request.header(ACCEPT, accept)).await
     }
 
     async fn authorize(&self, challenge: Challenge) -> Result<Authorization, RegistryError> {
@@ -208,12 +194,9 @@ impl<'a> Session<'a> {
         let url = token_url(realm, service, self.repository, self.actions)
             .filter(|url| self.may_ask_for_token(url))
             .ok_or_else(|| RegistryError::Other(format!("refused to ask {realm:?} for a token: it is no https URL")))?;
-        let mut request = self.client_for(&url)?.get(url.clone());
-        if !self.credential.is_anonymous() {
-            request = request.basic_auth(&self.credential.username, Some(&self.credential.password));
-        }
-        let response = request.send().await?;
-        let response = check(response, &format!("{}{}", url.origin().ascii_serialization(), url.path()))
+        let shown = format!("{}{}", url.origin().ascii_serialization(), url.path());
+        let response = self.follow_to_token(url).await?;
+        let response = check(response, &shown)
             .await
             .map_err(|err| RegistryError::Denied(format!("failed to authorize: failed to fetch token: {err}")))?;
         let bytes = read_bounded(response, MAX_TOKEN).await?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::files;
-use super::{CodeKey, Pin, State, Store};
+use super::{CodeKey, ImageRecord, Pin, State, Store};
 use crate::digest::Digest;
 use crate::error::DiskError;
 
@@ -34,15 +34,12 @@ impl Store {
         Ok(())
     }
 
-    /// Removes code that no present engine can load. Blocking.
+    /// Removes idle code of engines that are not kept, and of wasm that is in no image. Blocking.
     pub(crate) fn remove_code_unless(&self, keep: impl Fn(&str) -> bool) -> Result<Removed, DiskError> {
         let mut state = self.state();
-        let stale: Vec<_> = state
-            .code
-            .keys()
-            .filter(|key| !keep(&key.engine_id) && !state.is_pinned(&Pin::Code((*key).clone())))
-            .cloned()
-            .collect();
+        let known: BTreeSet<_> = state.images.values().flat_map(ImageRecord::wasms).collect();
+        let gone = |key: &CodeKey| !keep(&key.engine_id) || !known.contains(&key.wasm);
+        let stale: Vec<_> = state.code.keys().filter(|key| gone(key) && self.is_idle(&state, key)).cloned().collect();
         let before = state.bytes();
         for key in stale {
             self.remove_code(&mut state, &key)?;
@@ -50,10 +47,18 @@ impl Store {
         Ok(Removed { images: 0, bytes: before - state.bytes() })
     }
 
+    /// Removes the directories of engines that are not kept once there is no code in them, nor about to be. Blocking.
+    pub(crate) fn remove_empty_engines(&self, keep: impl Fn(&str) -> bool) -> Result<(), DiskError> {
+        let state = self.state();
+        let mut gone = self.paths.engines()?;
+        gone.retain(|id| !keep(id) && !state.has_code_of(id));
+        gone.iter().try_for_each(|id| files::remove_empty_dir(&self.paths.engine(id)))
+    }
+
     /// Removes the least recently used image that nobody holds; none where all are held. Blocking.
     pub(crate) fn remove_oldest(&self) -> Result<Option<Removed>, DiskError> {
         let mut state = self.state();
-        let Some(digest) = state.oldest() else { return Ok(None) };
+        let Some(digest) = self.oldest(&state) else { return Ok(None) };
         self.remove_image(&mut state, digest)
     }
 
@@ -69,12 +74,30 @@ impl Store {
             if state.images.values().any(|other| other.wasms().any(|used| used == wasm)) {
                 continue;
             }
-            for key in state.idle_code_of(wasm) {
+            let code: Vec<_> = state.code_of(wasm).filter(|key| self.is_idle(state, key)).cloned().collect();
+            for key in code {
                 self.remove_code(state, &key)?;
             }
         }
         tracing::info!(%digest, names = ?image.names, "Removed an image");
         Ok(Some(Removed { images: 1, bytes: before - state.bytes() }))
+    }
+
+    /// The least recently used image that nobody holds.
+    fn oldest(&self, state: &State) -> Option<Digest> {
+        let unpinned = state.images.values().filter(|image| !state.is_pinned(&Pin::Blob(image.digest)));
+        let mut unpinned: Vec<_> = unpinned.collect();
+        unpinned.sort_by_key(|image| image.last_used);
+        unpinned.into_iter().find(|image| !self.is_linked(state, image)).map(|image| image.digest)
+    }
+
+    /// Whether a runner has some of an image's code.
+    pub(super) fn is_linked(&self, state: &State, image: &ImageRecord) -> bool {
+        image.wasms().flat_map(|wasm| state.code_of(wasm)).any(|key| self.paths.is_linked(key))
+    }
+
+    fn is_idle(&self, state: &State, key: &CodeKey) -> bool {
+        !state.is_pinned(&Pin::Code(key.clone())) && !self.paths.is_linked(key)
     }
 
     fn remove_code(&self, state: &mut State, key: &CodeKey) -> Result<(), DiskError> {
@@ -114,19 +137,16 @@ impl State {
         self.is_pinned(pin) || self.is_recorded(pin)
     }
 
-    fn oldest(&self) -> Option<Digest> {
-        self.images
-            .values()
-            .filter(|image| !self.is_pinned(&Pin::Blob(image.digest)))
-            .min_by_key(|image| image.last_used)
-            .map(|image| image.digest)
+    /// Whether there is code of an engine, or somebody is about to write some.
+    fn has_code_of(&self, engine: &str) -> bool {
+        let of_engine = |pin: &Pin| matches!(pin, Pin::Code(key) if key.engine_id == engine);
+        self.code.keys().any(|key| key.engine_id == engine)
+            || self.pending.iter().any(of_engine)
+            || self.pins.keys().any(of_engine)
     }
 
-    fn idle_code_of(&self, wasm: Digest) -> BTreeSet<CodeKey> {
-        self.code
-            .keys()
-            .filter(|key| key.wasm == wasm && !self.is_pinned(&Pin::Code((*key).clone())))
-            .cloned()
-            .collect()
+    /// For every engine that it was compiled for.
+    fn code_of(&self, wasm: Digest) -> impl Iterator<Item = &CodeKey> {
+        self.code.keys().filter(move |key| key.wasm == wasm)
     }
 }

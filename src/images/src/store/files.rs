@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir, TempPath};
@@ -10,6 +10,7 @@ use tempfile::{NamedTempFile, TempDir, TempPath};
 use super::records::CodeKey;
 use crate::digest::Digest;
 use crate::error::{DiskContext, DiskError};
+use crate::target::is_engine_id;
 
 /// Start of the names of unfinished files beside compiled code.
 const TEMP_PREFIX: &str = ".tmp-";
@@ -73,8 +74,24 @@ impl Paths {
         self.roots().join(manifest.hex())
     }
 
+    /// Where code of an engine is.
+    pub(super) fn engine(&self, id: &str) -> PathBuf {
+        self.code().join(id)
+    }
+
+    /// Ids of engines that have a directory.
+    pub(super) fn engines(&self) -> Result<Vec<String>, DiskError> {
+        let names = entries(&self.code())?.into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+        Ok(names.filter(|name| is_engine_id(name)).collect())
+    }
+
     pub(super) fn code_file(&self, key: &CodeKey) -> PathBuf {
-        self.code().join(&key.engine_id).join(format!("{}.cwasm", key.wasm.hex()))
+        self.engine(&key.engine_id).join(format!("{}.cwasm", key.wasm.hex()))
+    }
+
+    /// Whether compiled code has another name, too: runners link what they use into their group's directory.
+    pub(super) fn is_linked(&self, key: &CodeKey) -> bool {
+        fs::symlink_metadata(self.code_file(key)).is_ok_and(|meta| meta.nlink() > 1)
     }
 
     /// An unfinished blob.
@@ -100,7 +117,7 @@ impl Paths {
 
     /// An unfinished file beside its destination.
     pub(super) fn temp_code(&self, key: &CodeKey) -> Result<NamedTempFile, DiskError> {
-        let dir = self.code().join(&key.engine_id);
+        let dir = self.engine(&key.engine_id);
         make_dir(&dir, CODE_DIR_MODE)?;
         tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(&dir).at("create a file in", &dir)
     }
@@ -164,6 +181,15 @@ pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
     };
     match removed {
         Err(err) if err.kind() == NotFound => Ok(()),
+        removed => removed.at("remove", path),
+    }
+}
+
+/// Removes a directory, unless there is something in it.
+pub(super) fn remove_empty_dir(path: &Path) -> Result<(), DiskError> {
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    match fs::remove_dir(path) {
+        Err(err) if matches!(err.kind(), DirectoryNotEmpty | NotADirectory | NotFound) => Ok(()),
         removed => removed.at("remove", path),
     }
 }

@@ -31,7 +31,8 @@ impl Store {
             record.names.remove(name);
             return Ok(Forgotten::Removed);
         }
-        if state.is_pinned(&Pin::Blob(digest)) {
+        let linked = state.images.get(&digest).is_some_and(|image| self.is_linked(&state, image));
+        if linked || state.is_pinned(&Pin::Blob(digest)) {
             return Ok(Forgotten::Held);
         }
         self.remove_image(&mut state, digest)?;

@@ -121,6 +121,12 @@ fn read_entries<'a>(
     Ok(())
 }
 
+/// What a layer's tar stream hashes to.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn stream_digest(file: &File, limits: &Limits) -> io::Result<Digest> {
+    Stream::new(file, &Meter::new(limits))?.finish()
+}
+
 /// One call for the whole tree: syncing file by file takes seconds for thousands of small ones.
 fn sync(root: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(root)?)?)

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wasmnode_images::{Digest, Engine, Image, ImageError, Kind, PullPolicy, Reference, Request};
 
-use crate::registry::{Registry, Reply};
+use crate::registry::{INDEX, MANIFEST, Registry, Reply};
 use crate::support::{Node, mk_module, mk_wasip3_component};
 
 /// A layer of regular files.
@@ -65,6 +65,109 @@ async fn an_image_has_a_root_and_a_program() {
     let missing = ensure(&node, &reference, &["missing.wasm"]).await.unwrap();
     assert_eq!(missing.program.unwrap_err().to_string(), "exec: \"missing.wasm\": executable file not found in $PATH");
     assert_eq!(registry.take_log(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_image_for_linux_runs_where_it_says_that_it_is_wasm() {
+    let (node, registry) = (Node::new(), Registry::start().await);
+    let layers = [mk_layer(&[("app.wasm", &mk_module(1)), ("fake.wasm", b"#!/bin/sh"), ("bin/sh", b"\x7fELF")])];
+    let push = |tag: &str, run: &serde_json::Value| {
+        registry.push_image_for(("linux", "amd64"), "app", tag, &layers, run);
+        registry.reference(&format!("app:{tag}"))
+    };
+    let label = json!({"run.oci.handler": "wasm"});
+    let marked = push("marked", &json!({"Entrypoint": ["/app.wasm", "x"], "Labels": label}));
+    let image = ensure(&node, &marked, &[]).await.unwrap();
+    assert_eq!(image.program.unwrap().wasm_digest, Digest::of(&mk_module(1)));
+    assert_eq!(image.config.entrypoint, ["/app.wasm", "x"]);
+    // The name alone is not enough, nor is the mark.
+    let fake = push("fake", &json!({"Cmd": ["fake.wasm"], "Labels": label}));
+    let why = ensure(&node, &fake, &[]).await.unwrap().program.unwrap_err().to_string();
+    assert!(why.contains("the file is not WebAssembly"), "{why}");
+    let native = push("native", &json!({"Entrypoint": ["/bin/sh"], "Labels": label}));
+    let unmarked = push("unmarked", &json!({"Entrypoint": ["/app.wasm"]}));
+    for (reference, expected) in [(native, "whose entry point names no .wasm file"), (unmarked, "is for linux/amd64")] {
+        let err = ensure(&node, &reference, &[]).await.unwrap_err();
+        assert!(err.is_not_wasm() && err.to_string().contains(expected), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn the_containers_own_path_decides_where_a_name_is_looked_up() {
+    let (node, registry) = (Node::new(), Registry::start().await);
+    let (first, second, third) = (mk_module(1), mk_module(2), mk_module(3));
+    let files: [(&str, &[u8]); 4] =
+        [("bin/tool", &first), ("opt/tool", &second), ("app.wasm", &third), ("opt/script", b"#!/bin/sh")];
+    let run = json!({"Entrypoint": ["/app.wasm"], "Env": ["PATH=/bin"]});
+    registry.push_image("app", "v1", &[mk_layer(&files)], &run);
+    let reference = registry.reference("app:v1");
+    let cases: [(Option<&str>, &str, &[u8]); 9] = [
+        (None, "tool", &first),
+        (Some("/opt"), "tool", &second),
+        (Some("/bin:/opt"), "tool", &first),
+        (Some("/nothing:/opt:/bin"), "tool", &second),
+        // What is no directory from the root on is none.
+        (Some("opt:./opt:~/opt::/bin"), "tool", &first),
+        // Found nowhere, so that the image's own program gets the words.
+        (Some(""), "tool", &third),
+        (Some("/etc"), "tool", &third),
+        (Some("/opt"), "script", &third),
+        // A path is no name.
+        (Some("/opt"), "/bin/tool", &first),
+    ];
+    for (path, command, expected) in cases {
+        let words = [command.to_owned()];
+        let request = Request { command: &words, path, ..Request::new(&reference, PullPolicy::IfNotPresent) };
+        let program = node.images.ensure(&request).await.unwrap().program.unwrap();
+        assert_eq!(program.wasm_digest, Digest::of(expected), "{path:?} {command}");
+    }
+}
+
+/// An index of images for Linux on this machine and on none, and an attestation.
+fn push_linux_index(registry: &Registry, name: &str, run: &serde_json::Value) -> Reference {
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let layers = [mk_layer(&[("app.wasm", &mk_module(1))])];
+    let image = registry.push_image_for(("linux", machine), name, "one", &layers, run);
+    let entry = |digest: Digest, os: &str, architecture: &str| {
+        json!({
+            "mediaType": MANIFEST,
+            "digest": digest.to_string(),
+            "size": 1,
+            "platform": {"os": os, "architecture": architecture},
+        })
+    };
+    let missing = Digest::of(b"missing");
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            entry(missing, "linux", "none"),
+            entry(image, "linux", machine),
+            entry(missing, "unknown", "unknown"),
+        ],
+    });
+    registry.put_manifest(name, "v1", INDEX, &serde_json::to_vec(&index).unwrap());
+    registry.reference(&format!("{name}:v1"))
+}
+
+#[tokio::test]
+async fn an_index_without_wasm_may_lead_to_an_image_that_says_that_it_is_wasm() {
+    let (node, registry) = (Node::new(), Registry::start().await);
+    let label = json!({"module.wasm.image/variant": "compat"});
+    let marked = push_linux_index(&registry, "marked", &json!({"Entrypoint": ["/app.wasm"], "Labels": label}));
+    let image = ensure(&node, &marked, &[]).await.unwrap();
+    assert_eq!(image.program.unwrap().wasm_digest, Digest::of(&mk_module(1)));
+    let native = push_linux_index(&registry, "native", &json!({"Entrypoint": ["/app.wasm"]}));
+    registry.take_log();
+    // The index, its entry and the configuration; then the index alone.
+    for requests in [3, 1] {
+        let err = ensure(&node, &native, &[]).await.unwrap_err();
+        assert!(
+            err.is_not_wasm() && err.to_string().contains("for linux/a") && err.to_string().contains("linux/none"),
+            "{err}"
+        );
+        assert_eq!(registry.take_log().len(), requests);
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@
 
 mod announce;
 mod auth;
+mod clients;
 mod compile;
 mod concurrency;
 mod containers;
+mod front;
 mod liars;
 mod mirrors;
 mod policies;
+mod push;
 mod registry;
 mod store;
 mod support;
+mod targets;

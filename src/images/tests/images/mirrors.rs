@@ -1,86 +1,10 @@
 //! Registries that operators have settings for: mirrors and certificates in containerd's form, pauses, redirects.
 
-use std::sync::Arc;
-
-use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use wasmnode_images::{Credential, Image, ImageError, PullPolicy, Reference, Request};
 
+use crate::front::Front;
 use crate::registry::{Auth, PASSWORD, Registry, Reply, USER};
-use crate::support::{Node, mk_module};
-
-/// TLS in front of a registry.
-struct Front {
-    host: String,
-    /// The certificate to trust.
-    pem: String,
-    task: JoinHandle<()>,
-}
-
-/// A node with a directory of settings.
-struct Configured {
-    node: Node,
-    settings: TempDir,
-}
-
-// === impl Front ===
-
-impl Front {
-    async fn start(registry: &Registry) -> Self {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (host, behind) = (listener.local_addr().unwrap().to_string(), registry.host.clone());
-        let task = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(pass(acceptor.clone(), stream, behind.clone()));
-            }
-        });
-        Self { host, pem: made.cert.pem(), task }
-    }
-}
-
-/// Both ends may go at any time: that is what some tests are about.
-async fn pass(acceptor: TlsAcceptor, stream: TcpStream, behind: String) {
-    let Ok(mut outer) = acceptor.accept(stream).await else { return };
-    let Ok(mut inner) = TcpStream::connect(behind).await else { return };
-    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-// === impl Configured ===
-
-impl Configured {
-    fn new() -> Self {
-        let settings = tempfile::tempdir().unwrap();
-        let directory = settings.path().to_owned();
-        Self { node: Node::with(|config| config.registry_config_dir = Some(directory)), settings }
-    }
-
-    fn set(&self, registry: &str, file: &str, text: &str) {
-        let directory = self.settings.path().join(registry);
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join(file), text).unwrap();
-    }
-}
+use crate::support::{Configured, Node, mk_module};
 
 fn credential() -> Credential {
     Credential { username: USER.to_owned(), password: PASSWORD.to_owned() }
@@ -166,9 +90,12 @@ async fn certificates_are_trusted_where_the_operator_says() {
 async fn broken_settings_are_told() {
     let (configured, registry) = (Configured::new(), Registry::start().await);
     registry.push("app", "v1", &mk_module(1));
-    configured.set(&registry.host, "hosts.toml", "[host.\"http://a\"]\nclient = \"x\"");
+    configured.set(&registry.host, "hosts.toml", "[host.\"http://a\"]\ndial_timeout = \"1s\"");
     let err = pull(&configured.node, &registry.reference("app:v1"), &[]).await.unwrap_err().to_string();
-    assert!(err.contains("hosts.toml") && err.contains("client"), "{err}");
+    assert!(err.contains("hosts.toml") && err.contains("dial_timeout"), "{err}");
+    configured.set(&registry.host, "hosts.toml", "[host.\"http://a\"]\nclient = \"x.pem\"");
+    let err = pull(&configured.node, &registry.reference("app:v1"), &[]).await.unwrap_err().to_string();
+    assert!(err.contains("x.pem: No such file"), "{err}");
 }
 
 #[tokio::test]
@@ -206,7 +133,31 @@ async fn credentials_do_not_follow_a_redirect() {
         registry.set(&path, Reply::Redirect(format!("http://{}{path}", store.host)));
         pull(&node, &registry.reference("app:v1"), &[credential()]).await.unwrap();
         assert!(registry.was_shown_credentials() && !store.was_shown_credentials());
+        // Nor where the other host asks for them.
+        store.require(Auth::Bearer);
+        let err = pull(&Node::new(), &registry.reference("app:v1"), &[credential()]).await.unwrap_err().to_string();
+        assert!(err.contains("401 Unauthorized") && !store.was_shown_credentials(), "{err}");
+        assert!(!store.take_log().iter().any(|line| line.contains("/token")));
     }
+}
+
+#[tokio::test]
+async fn headers_are_for_their_host_alone() {
+    let (configured, registry, store) = (Configured::new(), Registry::start().await, Registry::start().await);
+    let pushed = registry.push("app", "v1", &mk_module(1));
+    registry.require(Auth::Bearer);
+    let path = format!("/v2/app/blobs/{}", pushed.wasm);
+    store.put_blob("app", &mk_module(1));
+    registry.set(&path, Reply::Redirect(format!("http://{}{path}", store.host)));
+    let text = "[header]\nX-Own = [\"geheim\", \"geheim2\"]\nauthorization = \"geheim\"";
+    configured.set(&registry.host, "hosts.toml", &format!("server = \"http://{}\"\n{text}", registry.host));
+    pull(&configured.node, &registry.reference("app:v1"), &[credential()]).await.unwrap();
+    // The operator's authorisation only until the registry asks for another, and each time one.
+    let shown = registry.take_headers("authorization");
+    assert_eq!(shown[..3], ["geheim", "Basic dXNlcjpwYXNz", "Bearer t0k3n"]);
+    assert_eq!(shown.len(), registry.take_log().len());
+    assert_eq!(registry.take_headers("x-own").len(), 2 * shown.len());
+    assert_eq!((store.take_headers("x-own").len(), store.was_shown_credentials()), (0, false));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -15,6 +15,7 @@ pub(crate) const USER: &str = "user";
 pub(crate) const PASSWORD: &str = "pass";
 /// `user:pass` in base64.
 const BASIC: &str = "Basic dXNlcjpwYXNz";
+const AUTHORIZATION: &str = "authorization";
 const TOKEN: &str = "t0k3n";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -71,8 +72,8 @@ struct Shared {
     auth: Mutex<Auth>,
     routes: Mutex<HashMap<String, Reply>>,
     log: Mutex<Vec<String>>,
-    /// `Authorization` headers that came.
-    shown: Mutex<Vec<String>>,
+    /// Headers that came, in small letters, with their values.
+    headers: Mutex<Vec<(String, String)>>,
     gate: Notify,
 }
 
@@ -86,7 +87,8 @@ pub(crate) struct Pushed {
 struct Request {
     method: String,
     path: String,
-    authorization: Option<String>,
+    /// Names in small letters.
+    headers: Vec<(String, String)>,
 }
 
 // === impl Registry ===
@@ -100,7 +102,7 @@ impl Registry {
             auth: Mutex::new(Auth::None),
             routes: Mutex::default(),
             log: Mutex::default(),
-            shown: Mutex::default(),
+            headers: Mutex::default(),
             gate: Notify::new(),
         });
         let serving = Arc::clone(&shared);
@@ -137,7 +139,21 @@ impl Registry {
 
     /// Whether anybody showed a credential or a token.
     pub(crate) fn was_shown_credentials(&self) -> bool {
-        !self.shared.shown.lock().unwrap().is_empty()
+        self.shared.headers.lock().unwrap().iter().any(|(name, _)| name == AUTHORIZATION)
+    }
+
+    /// Values of a header that came until now.
+    pub(crate) fn take_headers(&self, name: &str) -> Vec<String> {
+        let mut headers = self.shared.headers.lock().unwrap();
+        headers.extract_if(.., |(other, _)| other == name).map(|(_, value)| value).collect()
+    }
+
+    /// Takes blobs, and a manifest under one name; what comes is not kept.
+    pub(crate) fn accept_pushes(&self, name: &str, tag: &str) {
+        let reply = |line| Reply::Status { line, body: "" };
+        self.set(&format!("/v2/{name}/blobs/uploads/"), reply("202 Accepted\r\nLocation: /upload"));
+        self.set("/upload", reply("201 Created"));
+        self.set(&format!("/v2/{name}/manifests/{tag}"), reply("201 Created"));
     }
 
     pub(crate) fn open_gate(&self) {
@@ -171,10 +187,22 @@ impl Registry {
 
     /// Pushes a container image for `wasi/wasm` of uncompressed layers.
     pub(crate) fn push_image(&self, name: &str, tag: &str, layers: &[Vec<u8>], run: &serde_json::Value) -> Digest {
+        self.push_image_for(("wasi", "wasm"), name, tag, layers, run)
+    }
+
+    /// The same for any platform.
+    pub(crate) fn push_image_for(
+        &self,
+        (os, architecture): (&str, &str),
+        name: &str,
+        tag: &str,
+        layers: &[Vec<u8>],
+        run: &serde_json::Value,
+    ) -> Digest {
         let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
         let config = serde_json::json!({
-            "architecture": "wasm",
-            "os": "wasi",
+            "architecture": architecture,
+            "os": os,
             "config": run,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
@@ -218,6 +246,18 @@ impl Drop for Registry {
     }
 }
 
+// === impl Request ===
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn authorization(&self) -> Option<&str> {
+        self.header(AUTHORIZATION)
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -226,7 +266,7 @@ impl Shared {
         // The client may go at any point of an answer: that is what many tests are about.
         if let Some(request) = read_request(&mut stream).await {
             self.log.lock().unwrap().push(format!("{} {}", request.method, request.path));
-            self.shown.lock().unwrap().extend(request.authorization.clone());
+            self.headers.lock().unwrap().extend(request.headers.clone());
             let _ = self.answer(&mut stream, &request).await;
         }
     }
@@ -265,7 +305,7 @@ impl Shared {
             Auth::Basic => "Basic realm=\"test\"".to_owned(),
             _ => format!("Bearer realm=\"http://{}/token\",service=\"test\"", self.host),
         };
-        (request.authorization.as_ref() != Some(&expected)).then_some(challenge)
+        (request.authorization() != Some(expected.as_str())).then_some(challenge)
     }
 
     async fn answer_token(
@@ -275,7 +315,7 @@ impl Shared {
         query: &str,
     ) -> std::io::Result<()> {
         assert!(query.contains("%3Apull&service=test"), "{query}");
-        let known = request.authorization.as_deref() == Some(BASIC);
+        let known = request.authorization() == Some(BASIC);
         if known || *self.auth.lock().unwrap() == Auth::Token {
             let body = format!("{{\"access_token\":\"{TOKEN}\"}}");
             return send(stream, "HTTP/1.1 200 OK\r\n", body.as_bytes()).await;
@@ -322,18 +362,20 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split(' ').map(str::to_owned);
     let (method, path) = (words.next()?, words.next()?);
-    let mut authorization = None;
+    let mut request = Request { method, path, headers: Vec::new() };
     loop {
         let mut header = String::new();
         if stream.read_line(&mut header).await.ok()? <= 2 {
-            return Some(Request { method, path, authorization });
+            break;
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("authorization")
-        {
-            authorization = Some(value.trim().to_owned());
+        if let Some((name, value)) = header.split_once(':') {
+            request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
+    // What is left unread would cut off the answer.
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    stream.read_exact(&mut vec![0; length]).await.ok()?;
+    Some(request)
 }
 
 async fn answer_head(stream: &mut BufReader<TcpStream>, reply: Reply) -> std::io::Result<()> {

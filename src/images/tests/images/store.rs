@@ -173,6 +173,9 @@ async fn the_least_recently_used_image_goes_first() {
     std::fs::write(&records, json.to_string()).unwrap();
     let total = node.images.metrics().disk_bytes;
     let node = node.restart(|config| config.size_limit = total - 1);
+    // Those who hold images from before come after that.
+    assert_eq!(node.images.list().len(), 3);
+    node.images.collect_garbage().await.unwrap();
     let names = format!("{:?}", node.images.list());
     assert_eq!((node.images.list().len(), node.code_count()), (2, 2));
     assert!(!names.contains("app1"), "{names}");
@@ -209,7 +212,12 @@ async fn code_of_an_engine_that_is_gone_is_removed() {
     let reference = registry.reference("app:v1");
     let old = node.program(&reference, PullPolicy::IfNotPresent).await.code;
     let node = node.restart(|config| config.engines.base = "cd".repeat(32));
-    assert!(!old.exists());
+    assert!(old.exists());
+    let (directory, foreign) = (old.parent().unwrap(), node.root.path().join("code").join("ef".repeat(32)));
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("theirs"), "theirs").unwrap();
+    node.images.collect_garbage().await.unwrap();
+    assert!(!directory.exists() && foreign.join("theirs").exists());
     let image = node.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
     assert!(image.pulled.is_none() && image.program.as_ref().unwrap().compiled.is_some());
 }

@@ -14,6 +14,12 @@ pub(crate) struct Node {
     config: Config,
 }
 
+/// A node with a directory of settings.
+pub(crate) struct Configured {
+    pub(crate) node: Node,
+    settings: TempDir,
+}
+
 /// Scripts below `tests/compilers` that stand for the compiler.
 pub(crate) fn compiler(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compilers").join(name)
@@ -109,6 +115,22 @@ impl Node {
 
     pub(crate) fn code_count(&self) -> usize {
         files(&self.root.path().join("code")).len()
+    }
+}
+
+// === impl Configured ===
+
+impl Configured {
+    pub(crate) fn new() -> Self {
+        let settings = tempfile::tempdir().unwrap();
+        let directory = settings.path().to_owned();
+        Self { node: Node::with(|config| config.registry_config_dir = Some(directory)), settings }
+    }
+
+    pub(crate) fn set(&self, registry: &str, file: &str, text: &str) {
+        let directory = self.settings.path().join(registry);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(file), text).unwrap();
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) async fn push(args: &PushArgs) -> Result<String, Failure> {
     let title = args.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let bench = Bench::new(&args.store).await?;
     let images = &bench.cache.open().await?.images;
-    let pushed = images.push(&wasm, title.as_deref(), &reference, &credentials(&reference)).await;
+    let credentials = |host: &str| user_keyring().for_image(host, reference.repository());
+    let pushed = images.push(&wasm, title.as_deref(), &reference, credentials).await;
     let digest = pushed.map_err(anyhow::Error::from)?;
     Ok(format!("{}/{}@{digest}\n", reference.registry(), reference.repository()))
 }

@@ -1,11 +1,11 @@
 //! The other direction: blobs in one piece, then the manifest.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::super::auth::Challenge;
 use super::super::error::RegistryError;
-use super::{Authorization, Session, parse_url, server_message, within};
+use super::{Session, parse_url, server_message, within};
 use crate::digest::Digest;
 use crate::manifest::OCI_MANIFEST;
 
@@ -61,7 +61,7 @@ impl Session<'_> {
     /// Sends, and again with authorisation if the registry wants some.
     async fn change(&mut self, change: Change<'_>) -> Result<Response, RegistryError> {
         let mut response = self.send_change(&change).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
+        if self.is_challenged(&response)? {
             let challenge = Challenge::from_headers(response.headers())
                 .ok_or_else(|| RegistryError::Denied("authorization failed: no usable challenge".to_owned()))?;
             self.authorization = Some(self.authorize(challenge).await?);
@@ -79,20 +79,10 @@ impl Session<'_> {
         })
     }
 
-    /// Credentials go to the registry only, not to wherever it sends an upload.
     async fn send_change(&self, change: &Change<'_>) -> Result<Response, RegistryError> {
-        let own = parse_url(&self.base)?.origin() == change.url.origin();
-        let client = self.registry.client_for(change.url)?;
-        let mut request = client.request(change.method.clone(), change.url.clone());
-        request = request.header(CONTENT_TYPE, change.content_type).body(change.body.to_vec());
-        request = match self.authorization.as_ref().filter(|_| own) {
-            None => request,
-            Some(Authorization::Basic) => {
-                request.basic_auth(&self.credential.username, Some(&self.credential.password))
-            }
-            Some(Authorization::Bearer(value)) => request.header(AUTHORIZATION, value),
-        };
-        Ok(request.send().await?)
+        let add =
+            |request: RequestBuilder| request.header(CONTENT_TYPE, change.content_type).body(change.body.to_vec());
+        self.follow(&change.method, change.url.clone(), &add).await
     }
 }
 
