@@ -6,7 +6,7 @@
 //! conformance tests run each provider both directly and through an encode/decode shim, so that a provider in
 //! this process and one behind a socket cannot drift apart.
 //!
-//! **Expected flow.** `hello` → `configure` → `list` (adopt what runs) → per pod: `prepare`, `create_sandbox`,
+//! **Expected flow.** `hello` → `configure` → `list` (adopt what runs) → per pod: `create_sandbox`, `target`, `prepare`,
 //! `start`…, events, `stop`/`kill`, `acknowledge`, `remove_sandbox`.
 //!
 //! **Guarantees.** Every successful `start` is followed by exactly one [`Event::Exited`], which is repeated by
@@ -18,6 +18,7 @@
 mod artifact;
 mod error;
 mod event;
+mod http;
 mod ids;
 mod process;
 mod provider;
@@ -30,10 +31,11 @@ pub mod wire;
 pub use artifact::{Artifact, ArtifactKind, EngineName};
 pub use error::{Error, StartFailure};
 pub use event::{Event, Exit, ExitReason};
+pub use http::HttpSettings;
 pub use ids::{EngineId, InvalidId, RunId, SandboxId};
-pub use process::{Configure, Engine, Hello, ListedRun, Listing, Welcome};
+pub use process::{Configure, Engine, Hello, ListedRun, Listing, Target, Welcome};
 pub use provider::{EventStream, Provider};
 pub use reporter::Reporter;
 pub use run::{Limits, Log, Mount, RunSpec, Stdin, Stdio, StopMode, Workload};
-pub use sandbox::{ContainerUsage, SandboxSpec, SandboxUpdate, ServicesDelta, Usage};
+pub use sandbox::{ContainerUsage, HostPath, Isolation, SandboxSpec, SandboxUpdate, ServicesDelta, Usage};
 pub use stream::{Duplex, ExecSpec, Streams, TerminalSize};

@@ -1,5 +1,7 @@
 //! Verbs about the provider's process as a whole.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::{EngineId, EngineName, Exit, RunId, SandboxId};
@@ -39,6 +41,15 @@ pub struct Welcome {
     pub features: Vec<String>,
 }
 
+/// What code for a sandbox is compiled for: its process may be of another build than the caller's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The engines of its process.
+    pub engines: Vec<Engine>,
+    /// The program that compiles for them, with the verb `compile`.
+    pub compiler: PathBuf,
+}
+
 /// Settings sent once after the hello.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configure {
@@ -46,6 +57,8 @@ pub struct Configure {
     pub ca_bundle: Vec<u8>,
     /// Pod and Service networks of the cluster, in CIDR form.
     pub cluster_cidrs: Vec<String>,
+    /// Where the node's own API listens, with each of the node's addresses: no guest reaches it.
+    pub node_api: Vec<SocketAddr>,
 }
 
 /// A run that has not ended.

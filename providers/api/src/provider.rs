@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Artifact, Configure, Duplex, Error, Event, ExecSpec, Hello, Listing, RunId, RunSpec, SandboxId, SandboxSpec,
-    SandboxUpdate, ServicesDelta, Streams, Usage, Welcome,
+    SandboxUpdate, ServicesDelta, Streams, Target, Usage, Welcome,
 };
 
 /// Events of a provider, in order; bounded, so that a caller that stops reading holds the provider's reporter and
@@ -33,8 +33,13 @@ pub trait Provider: Send + Sync + 'static {
     /// The exit was recorded by the caller and may be forgotten. Unknown runs are no error.
     async fn acknowledge(&self, run: &RunId) -> Result<(), Error>;
 
-    /// Once per artifact and process, repeated at will: load compiled code and check its imports and exports.
-    async fn prepare(&self, artifact: &Artifact) -> Result<(), Error>;
+    /// Before code is compiled for a run of that sandbox: what it must be compiled for, and by what. Constant while the
+    /// sandbox lives, unless its process was lost.
+    async fn target(&self, sandbox: &SandboxId) -> Result<Target, Error>;
+
+    /// Once per artifact and process, repeated at will: load compiled code where that sandbox is, and check its imports
+    /// and exports. A provider of a single process need not know the sandbox.
+    async fn prepare(&self, sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error>;
 
     /// Once per pod and sandbox attempt.
     async fn create_sandbox(&self, sandbox: SandboxSpec) -> Result<(), Error>;

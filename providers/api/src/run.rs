@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Artifact, RunId, SandboxId};
+use crate::{Artifact, HttpSettings, RunId, SandboxId};
 
 /// What `start` needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +102,11 @@ pub enum Workload {
         /// How `stop` works.
         stop: StopMode,
     },
-    /// Serves `wasi:http` on the sandbox's addresses.
+    /// Serves `wasi:http` on all of the sandbox's addresses. `stop` ends it when the requests in progress are answered.
     HttpServer {
         /// TCP ports to listen on.
         ports: Vec<u16>,
+        /// Bounds on clients and instances.
+        settings: HttpSettings,
     },
 }

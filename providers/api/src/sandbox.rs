@@ -1,6 +1,7 @@
 //! What a pod's containers share.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::SandboxId;
 
@@ -19,6 +20,29 @@ pub struct SandboxSpec {
     pub memory_limit: Option<u64>,
     /// Thousandths of a core that all containers may use together; `None`: no limit of its own.
     pub cpu_millis: Option<u64>,
+    /// Whom it may share a process with.
+    pub isolation: Isolation,
+}
+
+/// Whom a sandbox may share a process with. A provider that has one process only has nothing to keep apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Isolation {
+    /// Sandboxes of one group may share a process, those of two groups never do. A single element of a path.
+    pub group: String,
+    /// User and group id that the group's processes run as and that own its files; `None`: those of the caller.
+    pub user: Option<u32>,
+    /// Directories and files outside the group's own that its containers see. With any, the sandbox has a process to
+    /// itself.
+    pub paths: Vec<HostPath>,
+}
+
+/// A part of the host's tree that a sandbox is let into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPath {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Nothing below it may be changed.
+    pub read_only: bool,
 }
 
 /// What may change while a sandbox lives.

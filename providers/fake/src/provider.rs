@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wasmnode_provider_api::{
     Artifact, Configure, Duplex, Engine, EngineId, EngineName, Error, EventStream, ExecSpec, Hello, Listing, Provider,
-    RunId, RunSpec, SandboxId, SandboxSpec, SandboxUpdate, ServicesDelta, StopMode, Streams, Usage, Welcome, Workload,
+    RunId, RunSpec, SandboxId, SandboxSpec, SandboxUpdate, ServicesDelta, StopMode, Streams, Target, Usage, Welcome,
+    Workload,
 };
 
 use crate::guest::Player;
@@ -120,7 +121,11 @@ impl Provider for FakeProvider {
         Ok(())
     }
 
-    async fn prepare(&self, artifact: &Artifact) -> Result<(), Error> {
+    async fn target(&self, _sandbox: &SandboxId) -> Result<Target, Error> {
+        Ok(Target { engines: vec![Self::engine()], compiler: "/proc/self/exe".into() })
+    }
+
+    async fn prepare(&self, _sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
         self.registry.lock().prepare(artifact)
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmnode_provider_api::{
-    Artifact, ArtifactKind, Engine, Error, Event, EventStream, Exit, ExitReason, Limits, Provider, RunId, RunSpec,
-    SandboxId, SandboxSpec, Stdin, Stdio, StopMode, Workload,
+    Artifact, ArtifactKind, Engine, Error, Event, EventStream, Exit, ExitReason, Isolation, Limits, Provider, RunId,
+    RunSpec, SandboxId, SandboxSpec, Stdin, Stdio, StopMode, Workload,
 };
 
 use crate::{FakeProvider, Script};
@@ -18,10 +18,14 @@ fn artifact() -> Artifact {
     Artifact { digest, engine: id, engine_name: name, kind: ArtifactKind::Module, path }
 }
 
+fn sandbox_id() -> SandboxId {
+    SandboxId::new("a".repeat(64)).unwrap()
+}
+
 fn run(n: u64, script: &str) -> RunSpec {
     RunSpec {
         id: RunId::new(format!("{n:064x}")).unwrap(),
-        sandbox: SandboxId::new("a".repeat(64)).unwrap(),
+        sandbox: sandbox_id(),
         container: "c".to_owned(),
         artifact: artifact(),
         argv: vec![script.to_owned()],
@@ -37,15 +41,16 @@ fn run(n: u64, script: &str) -> RunSpec {
 async fn ready() -> (FakeProvider, EventStream) {
     let fake = FakeProvider::new();
     let sandbox = SandboxSpec {
-        id: SandboxId::new("a".repeat(64)).unwrap(),
+        id: sandbox_id(),
         name: "ns/pod".to_owned(),
         hostname: "pod".to_owned(),
         addresses: Vec::new(),
         memory_limit: None,
         cpu_millis: None,
+        isolation: Isolation::default(),
     };
     fake.create_sandbox(sandbox).await.unwrap();
-    fake.prepare(&artifact()).await.unwrap();
+    fake.prepare(&sandbox_id(), &artifact()).await.unwrap();
     let events = fake.events().await.unwrap();
     (fake, events)
 }
@@ -93,7 +98,7 @@ async fn does_what_a_test_wants() {
     assert_eq!((exit.code, exit.reason, exit.message.as_str()), (255, ExitReason::Lost, "the runner was killed"));
     let gone = Error::Failed("gone".to_owned());
     fake.refuse_artifact("sha256:a", Some(gone.clone()));
-    assert_eq!(fake.prepare(&artifact()).await, Err(gone));
+    assert_eq!(fake.prepare(&sandbox_id(), &artifact()).await, Err(gone));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use wasmnode_provider_api::{Artifact, ArtifactKind, EngineName, Error, StartFail
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use crate::command::{Command, Linkers};
 use crate::engine;
+use crate::linked::{Linked, Linkers};
 
 /// An engine and what is linked against it.
 pub(crate) struct Host {
@@ -43,7 +43,7 @@ impl Host {
     ///
     /// # Errors
     /// [`StartFailure`] of any kind.
-    pub(crate) fn load(&self, artifact: &Artifact) -> Result<Command, Error> {
+    pub(crate) fn load(&self, artifact: &Artifact) -> Result<Linked, Error> {
         if artifact.engine != self.id {
             return Err(stale(format!("it is for engine {}, this is engine {}", artifact.engine, self.id)));
         }

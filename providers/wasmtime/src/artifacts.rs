@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 use wasmnode_provider_api::{Artifact, EngineId, Error};
 
-use crate::command::Command;
+use crate::linked::Linked;
 
 /// Artifacts that stay loaded although nothing runs them: enough for every pod of a busy node that is between its
 /// `prepare` and its `start`, few enough that forgotten images cost megabytes.
 const MAX_UNUSED: usize = 256;
 
-type Slot = Arc<OnceCell<Arc<Command>>>;
+type Slot = Arc<OnceCell<Arc<Linked>>>;
 
 #[derive(Default)]
 pub(crate) struct Artifacts {
@@ -40,7 +40,7 @@ impl Artifacts {
 
     /// # Errors
     /// [`Error::NotFound`] for what was not prepared.
-    pub(crate) fn get(&self, artifact: &Artifact) -> Result<Arc<Command>, Error> {
+    pub(crate) fn get(&self, artifact: &Artifact) -> Result<Arc<Linked>, Error> {
         let mut loaded = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.clock += 1;
         let now = loaded.clock;
@@ -65,7 +65,7 @@ impl Loaded {
     }
 }
 
-fn is_idle(command: &Arc<Command>) -> bool {
+fn is_idle(command: &Arc<Linked>) -> bool {
     Arc::strong_count(command) == 1
 }
 

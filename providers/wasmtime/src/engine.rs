@@ -11,6 +11,20 @@ use crate::{Settings, SetupError};
 /// The version of wasmtime, part of every engine id. A test compares it with the crate that is linked.
 pub const WASMTIME_VERSION: &str = "48.0.8";
 
+/// Stamped into a program by whoever builds wasmtime with patches of their own, behind [`SALT_MARK`], so that code
+/// compiled by two such programs is kept apart although both name the same version.
+#[used]
+static SALT: [u8; 64] =
+    *b"wasmnode engine salt:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// What the salt stands behind.
+const SALT_MARK: &[u8] = b"wasmnode engine salt:";
+
+/// The salt of the program that runs. Read past the optimiser, which knows the array as it was compiled.
+fn salt() -> &'static [u8] {
+    &std::hint::black_box(&SALT)[SALT_MARK.len()..]
+}
+
 /// Everything that compiled code depends on. Where instances come from is not part of it, so that a compile job
 /// makes no pool.
 pub(crate) fn config(name: EngineName) -> Config {
@@ -33,6 +47,7 @@ pub(crate) fn compiler(name: EngineName) -> Result<Engine, wasmtime::Error> {
 pub(crate) fn id(engine: &Engine) -> EngineId {
     let mut hasher = StableHasher(Sha256::new());
     WASMTIME_VERSION.hash(&mut hasher);
+    salt().hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let digits = hex::encode(hasher.0.finalize());
     EngineId::new(digits).unwrap_or_else(|invalid| unreachable!("a sha256 in hexadecimal: {invalid}"))

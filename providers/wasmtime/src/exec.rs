@@ -26,7 +26,7 @@ async fn execute(run: Arc<Run>, spec: ExecSpec, client: ClientStreams) -> Result
     let output = Output::new(run.program.guests.clone());
     output.add_tee(Tee { stdout, stderr });
     let pipe = stdin.as_ref().map(|_| Arc::new(Pipe::default()));
-    let streams = Streams { stdin: pipe.clone(), output: output.clone() };
+    let streams = Streams { stdin: pipe.clone(), output: output.clone(), by_line: false };
 
     let entered = Entered::silent();
     let running = async {

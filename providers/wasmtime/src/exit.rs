@@ -35,6 +35,11 @@ impl Verdict {
         Self { code: 143, reason: ExitReason::Stopped, message: String::new() }
     }
 
+    /// A server that was told to stop and has answered everybody.
+    pub(crate) fn drained() -> Self {
+        Self { code: 0, reason: ExitReason::Stopped, message: String::new() }
+    }
+
     pub(crate) fn killed() -> Self {
         Self { code: 137, reason: ExitReason::Killed, message: String::new() }
     }
@@ -89,7 +94,7 @@ fn with_backtrace(error: &wasmtime::Error) -> String {
 }
 
 /// The text without control characters, which names inside a guest's binary may hold, and not too long.
-fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(MAX_MESSAGE));
     for c in text.trim_end().chars() {
         let c = if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };

@@ -6,9 +6,12 @@ use wasmnode_provider_api::{Error, RunSpec};
 use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::client::Hooks;
 use crate::limiter::Limiter;
 use crate::mounts;
+use crate::net::Network;
 use crate::stdio::{GuestInput, GuestOutput, Output, Pipe, Stream};
 
 /// Ticks that a guest may compute before others get their turn.
@@ -29,6 +32,15 @@ const MAX_RANDOM: u64 = 16 << 20;
 pub(crate) struct Streams {
     pub(crate) stdin: Option<Arc<Pipe>>,
     pub(crate) output: Arc<Output>,
+    /// The output is shared with other instances.
+    pub(crate) by_line: bool,
+}
+
+/// What an instance is made with.
+pub(crate) struct Given {
+    pub(crate) wasi: WasiCtxBuilder,
+    pub(crate) limiter: Limiter,
+    pub(crate) network: Arc<Network>,
 }
 
 /// Store data of a core module.
@@ -40,8 +52,17 @@ pub(crate) struct ModuleState {
 /// Store data of a component.
 pub(crate) struct ComponentState {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
     table: ResourceTable,
     limiter: Limiter,
+}
+
+impl Streams {
+    /// For one of many instances at the same time: they print whole lines, and none has the input.
+    pub(crate) fn by_line(&self) -> Self {
+        Self { stdin: None, output: self.output.clone(), by_line: true }
+    }
 }
 
 /// Data of a store that is held to a budget.
@@ -67,7 +88,10 @@ pub(crate) fn open(run: &RunSpec, argv: &[String], tty: bool, streams: &Streams)
     if let Some(pipe) = &streams.stdin {
         wasi.stdin(GuestInput::new(pipe.clone(), tty));
     }
-    let output = |stream| GuestOutput::new(streams.output.clone(), stream, tty);
+    let output = |stream| match streams.by_line {
+        true => GuestOutput::by_line(streams.output.clone(), stream),
+        false => GuestOutput::new(streams.output.clone(), stream, tty),
+    };
     wasi.stdout(output(Stream::Stdout));
     // A terminal has one output.
     wasi.stderr(output(if tty { Stream::Stdout } else { Stream::Stderr }));
@@ -84,10 +108,11 @@ impl ModuleState {
 }
 
 impl ComponentState {
-    pub(crate) fn new(mut wasi: WasiCtxBuilder, limiter: Limiter) -> Self {
+    pub(crate) fn new(given: Given) -> Self {
+        let Given { mut wasi, limiter, network } = given;
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { wasi: wasi.build(), table, limiter }
+        Self { wasi: wasi.build(), http: WasiHttpCtx::new(), hooks: Hooks::new(network), table, limiter }
     }
 }
 
@@ -106,6 +131,12 @@ impl Limited for ComponentState {
 impl WasiView for ComponentState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for ComponentState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

@@ -28,6 +28,8 @@ const WASI_02: &[&str] = &[
     "wasi:clocks/wall-clock",
     "wasi:filesystem/preopens",
     "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
     "wasi:io/error",
     "wasi:io/poll",
     "wasi:io/streams",
@@ -43,8 +45,16 @@ const WASI_02: &[&str] = &[
     "wasi:sockets/udp-create-socket",
 ];
 
-/// Packages of WASI 0.3 that are linked, completely.
-const WASI_03: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:sockets/"];
+/// What is linked of WASI 0.3: packages, and interfaces of one.
+const WASI_03: &[&str] = &[
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/client",
+    "wasi:http/types",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
 /// # Errors
 /// [`StartFailure::Imports`] with every import of the module that the linker does not have.

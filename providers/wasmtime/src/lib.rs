@@ -7,6 +7,10 @@
 //! and nothing that the caller waits for is behind a guest in a queue. A guest gives way every millisecond
 //! ([`Settings::epoch_tick`]), which is also where it is stopped, killed and held to its CPU limit.
 //!
+//! A component that handles HTTP requests is no guest that runs but one that is made for a request, or for some; the
+//! run is its listeners. The network that guests see is one per pod and entirely ours, and what it may reach is decided
+//! in one function.
+//!
 //! [`compile`] makes the code that `prepare` loads. It belongs into another process: compiling trusts nobody and
 //! eats memory.
 
@@ -14,6 +18,7 @@ mod artifact;
 mod artifacts;
 mod attach;
 mod budget;
+mod client;
 mod command;
 mod compile;
 mod cpu;
@@ -24,11 +29,14 @@ mod entered;
 mod exec;
 mod exit;
 mod guest;
+mod http;
 mod imports;
 mod limiter;
+mod linked;
 mod meter;
 mod metrics;
 mod mounts;
+mod net;
 mod pool;
 mod provider;
 mod registry;

@@ -14,6 +14,14 @@ pub struct Metrics {
     pub runs: usize,
     /// Execs that have not ended.
     pub execs: usize,
+    /// Instances of HTTP handlers, of all servers together.
+    pub handlers: usize,
+    /// Handlers that trapped or answered with an error, cumulative.
+    pub handler_failures: u64,
+    /// Those of them that asked for more memory than their container may have.
+    pub handlers_out_of_memory: u64,
+    /// Network accesses of guests that were denied, cumulative.
+    pub denials: u64,
     /// One entry per engine that was made and has a pool.
     pub engines: Vec<EngineMetrics>,
 }

@@ -28,6 +28,13 @@ const MAX_MEMORIES: u32 = 28_000;
 /// place of a run.
 pub(crate) const EXEC_SLOTS: u32 = 64;
 
+/// Instances of HTTP handlers at the same time, of all servers together and beyond the capacity: requests never take
+/// the place of a run, and an idle server has no instance at all.
+pub(crate) const HANDLER_SLOTS: u32 = 512;
+
+/// What there is room for besides the runs.
+const BESIDES: u32 = EXEC_SLOTS + HANDLER_SLOTS;
+
 /// Runs of WASI 0.3 components at most; the rest of the address space is the base engine's.
 const MAX_WASIP3: u32 = 4000;
 
@@ -62,26 +69,26 @@ impl Plan {
     /// As many runs as asked for and possible.
     pub(crate) fn new(asked: u32, wasip3: bool, max_map_count: u64) -> Result<Self, SetupError> {
         let per_run = MAPPINGS_PER_RUN + if wasip3 { MAPPINGS_PER_SPARE_STACK } else { 0 };
-        let needed = MAPPINGS_OF_PROCESS + (u64::from(asked) + u64::from(EXEC_SLOTS)) * per_run;
+        let needed = MAPPINGS_OF_PROCESS + (u64::from(asked) + u64::from(BESIDES)) * per_run;
         let room = max_map_count.saturating_sub(MAPPINGS_OF_PROCESS) / per_run;
-        let mapped = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(EXEC_SLOTS);
+        let mapped = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(BESIDES);
         if mapped == 0 {
             return Err(SetupError::MapCount { found: max_map_count, needed });
         }
-        let addressed = MAX_MEMORIES - EXEC_SLOTS - if wasip3 { MAX_WASIP3 + EXEC_SLOTS } else { 0 };
+        let addressed = MAX_MEMORIES - BESIDES - if wasip3 { MAX_WASIP3 + BESIDES } else { 0 };
         let needed_map_count = (mapped < asked).then_some(needed);
         Ok(Self { capacity: asked.min(mapped).min(addressed), needed_map_count })
     }
 
     /// The pool of the base engine.
     pub(crate) fn base(&self) -> InstanceAllocationStrategy {
-        let spare = MAX_MEMORIES - MAX_WASIP3 - EXEC_SLOTS;
-        allocation(self.capacity + EXEC_SLOTS, spare)
+        let spare = MAX_MEMORIES - MAX_WASIP3 - BESIDES;
+        allocation(self.capacity + BESIDES, spare)
     }
 
     /// The pool of the engine for WASI 0.3.
     pub(crate) fn wasip3(&self) -> InstanceAllocationStrategy {
-        allocation(self.capacity.min(MAX_WASIP3) + EXEC_SLOTS, MAX_WASIP3 + EXEC_SLOTS)
+        allocation(self.capacity.min(MAX_WASIP3) + BESIDES, MAX_WASIP3 + BESIDES)
     }
 }
 
@@ -122,12 +129,12 @@ mod tests {
             // asked, wasip3, max_map_count, capacity, needed
             (1000, true, 65_530, 1000, None),
             (1000, false, 65_530, 1000, None),
-            (10_000, false, 65_530, 10_000, None),
-            (10_000, true, 65_530, 7615, Some(84_608)),
+            (10_000, false, 65_530, 9663, Some(67_552)),
+            (10_000, true, 65_530, 7103, Some(88_704)),
             (10_000, true, 1_048_576, 10_000, None),
-            (50_000, false, 1_048_576, 27_936, None),
-            (50_000, true, 1_048_576, 23_872, None),
-            (u32::MAX, false, 1_048_576, 27_936, Some(25_769_808_250)),
+            (50_000, false, 1_048_576, 27_424, None),
+            (50_000, true, 1_048_576, 22_848, None),
+            (u32::MAX, false, 1_048_576, 27_424, Some(25_769_811_322)),
         ];
         for (asked, wasip3, map_count, capacity, needed_map_count) in cases {
             let plan = Plan::new(asked, wasip3, map_count).unwrap();
@@ -138,6 +145,6 @@ mod tests {
     #[test]
     fn refuses_a_host_without_room() {
         let error = Plan::new(1000, false, 4096).unwrap_err().to_string();
-        assert!(error.contains("sysctl -w vm.max_map_count=10480"), "{error}");
+        assert!(error.contains("sysctl -w vm.max_map_count=13552"), "{error}");
     }
 }

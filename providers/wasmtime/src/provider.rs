@@ -6,17 +6,19 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, oneshot};
 use wasmnode_provider_api::{
     Artifact, Configure, Duplex, Error, EventStream, ExecSpec, Hello, Listing, Provider, RunId, RunSpec, SandboxId,
-    SandboxSpec, SandboxUpdate, ServicesDelta, Streams as ClientStreams, Usage, Welcome, Workload,
+    SandboxSpec, SandboxUpdate, ServicesDelta, Streams as ClientStreams, Target, Usage, Welcome, Workload,
 };
 use wasmtime::PoolingAllocationConfig;
 
 use crate::artifacts::Artifacts;
 use crate::budget::MemoryBudget;
-use crate::command::Command;
 use crate::cpu::{CpuAccount, CpuLimit};
 use crate::descriptors;
 use crate::engines::Engines;
+use crate::http::Handlers;
+use crate::linked::Linked;
 use crate::metrics::{EngineMetrics, Metrics};
+use crate::net::duplex;
 use crate::pool::{EXEC_SLOTS, Plan, max_map_count};
 use crate::registry::{Registry, Sandbox};
 use crate::run::Program;
@@ -26,6 +28,10 @@ use crate::{Settings, SetupError, attach, engine, exec};
 /// Protocol major that this provider speaks.
 pub const PROTOCOL: u32 = 1;
 
+/// Leads to the file that this process was started from, even after it was replaced: only that one makes code that
+/// these engines can load.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Runs guests in this process, see the crate's documentation. Dropping it ends all guests.
 pub struct WasmtimeProvider {
     engines: Arc<Engines>,
@@ -33,6 +39,7 @@ pub struct WasmtimeProvider {
     registry: Arc<Registry>,
     guests: GuestRuntime,
     execs: Arc<Semaphore>,
+    handlers: Arc<Handlers>,
     plan: Plan,
 }
 
@@ -55,12 +62,14 @@ impl WasmtimeProvider {
         let plan = Plan::new(settings.capacity, settings.wasip3, max_map_count())?;
         warn_if_reduced(settings.capacity, &plan);
         descriptors::make_room(plan.capacity);
+        let guests = GuestRuntime::new(settings.threads)?;
         Ok(Self {
             engines: Arc::new(Engines::new(&settings, plan)?),
             artifacts: Artifacts::default(),
-            registry: Arc::new(Registry::new(plan.capacity)),
-            guests: GuestRuntime::new(settings.threads)?,
+            registry: Arc::new(Registry::new(plan.capacity, guests.handle().clone())),
+            guests,
             execs: Arc::new(Semaphore::new(EXEC_SLOTS as usize)),
+            handlers: Arc::default(),
             plan,
         })
     }
@@ -76,11 +85,15 @@ impl WasmtimeProvider {
             capacity: self.plan.capacity,
             runs: self.registry.live(),
             execs: EXEC_SLOTS as usize - self.execs.available_permits(),
+            handlers: self.handlers.instances(),
+            handler_failures: self.handlers.failures(),
+            handlers_out_of_memory: self.handlers.out_of_memory(),
+            denials: self.registry.denied(),
             engines: self.engines.made().filter_map(EngineMetrics::of).collect(),
         }
     }
 
-    async fn load(&self, artifact: &Artifact) -> Result<Arc<Command>, Error> {
+    async fn load(&self, artifact: &Artifact) -> Result<Arc<Linked>, Error> {
         let (engines, artifact) = (self.engines.clone(), artifact.clone());
         let loading = move || engines.host(artifact.engine_name)?.load(&artifact);
         let loaded = self.guests.handle().spawn_blocking(loading).await;
@@ -88,16 +101,18 @@ impl WasmtimeProvider {
         loaded.map(Arc::new)
     }
 
-    fn program(&self, command: Arc<Command>, spec: &RunSpec, sandbox: &Sandbox) -> Program {
+    fn program(&self, linked: Arc<Linked>, spec: &RunSpec, sandbox: &Sandbox) -> Program {
         tracing::debug!(pod = sandbox.name(), container = spec.container, run = %spec.id, "Starting a guest");
         let memory = MemoryBudget::new(spec.limits.memory_bytes, Some(sandbox.memory.clone()));
         let own = Arc::new(CpuLimit::new(spec.limits.cpu_millis));
         Program {
-            command,
+            linked,
+            network: sandbox.network.clone(),
             memory: Arc::new(memory),
             cpu: Arc::new(CpuAccount::new(own, sandbox.cpu.clone())),
             clock: self.engines.ticker.clock().clone(),
             guests: self.guests.handle().clone(),
+            handlers: self.handlers.clone(),
         }
     }
 }
@@ -141,9 +156,9 @@ impl Provider for WasmtimeProvider {
         turn.await.map_err(|e| Error::Failed(format!("guests do not run: {e}")))
     }
 
-    /// Nothing in here uses the settings: guests have no network.
-    async fn configure(&self, _settings: Configure) -> Result<(), Error> {
-        Ok(())
+    /// Holds for sandboxes that are created from now on.
+    async fn configure(&self, settings: Configure) -> Result<(), Error> {
+        self.registry.outside.configure(settings)
     }
 
     async fn list(&self) -> Result<Listing, Error> {
@@ -159,7 +174,11 @@ impl Provider for WasmtimeProvider {
         Ok(())
     }
 
-    async fn prepare(&self, artifact: &Artifact) -> Result<(), Error> {
+    async fn target(&self, _sandbox: &SandboxId) -> Result<Target, Error> {
+        Ok(Target { engines: self.engines.ids.clone(), compiler: THIS_PROGRAM.into() })
+    }
+
+    async fn prepare(&self, _sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
         let slot = self.artifacts.slot(artifact);
         slot.get_or_try_init(|| self.load(artifact)).await?;
         Ok(())
@@ -188,11 +207,12 @@ impl Provider for WasmtimeProvider {
     }
 
     async fn start(&self, spec: RunSpec) -> Result<(), Error> {
-        if let Workload::HttpServer { .. } = spec.workload {
-            return Err(Error::Unsupported("an HTTP server".to_owned()));
+        let linked = self.artifacts.get(&spec.artifact)?;
+        match spec.workload {
+            Workload::Command { .. } => linked.command().map(drop)?,
+            Workload::HttpServer { .. } => linked.handler().map(drop)?,
         }
-        let command = self.artifacts.get(&spec.artifact)?;
-        let run = self.registry.admit(spec, |spec, sandbox| self.program(command, spec, sandbox))?;
+        let run = self.registry.admit(spec, |spec, sandbox| self.program(linked, spec, sandbox))?;
         let (reply, entered) = oneshot::channel();
         self.guests.handle().spawn(run.drive(self.registry.clone(), reply));
         entered.await.unwrap_or_else(|_| Err(Error::Failed("the provider is shutting down".to_owned())))
@@ -228,13 +248,16 @@ impl Provider for WasmtimeProvider {
         Ok(())
     }
 
-    async fn connect(&self, _sandbox: &SandboxId, _port: u16) -> Result<Duplex, Error> {
-        Err(Error::Unsupported("connect".to_owned()))
+    async fn connect(&self, sandbox: &SandboxId, port: u16) -> Result<Duplex, Error> {
+        let sandbox = self.registry.sandbox(sandbox)?;
+        let connection = sandbox.network.loopback.connect(port);
+        let refused = || Error::Failed(format!("nothing in the pod listens on port {port}"));
+        Ok(duplex(self.guests.handle(), connection.ok_or_else(refused)?))
     }
 
     async fn usage(&self, sandbox: &SandboxId) -> Result<Usage, Error> {
-        self.registry.sandbox(sandbox)?;
         let containers = self.registry.runs_of(sandbox).iter().map(|run| run.usage()).collect();
-        Ok(Usage { containers, network_received: 0, network_sent: 0 })
+        let traffic = &self.registry.sandbox(sandbox)?.network.traffic;
+        Ok(Usage { containers, network_received: traffic.received(), network_sent: traffic.sent() })
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use wasmnode_provider_api::{
     Error, Event, Exit, Listing, Reporter, RunId, RunSpec, SandboxId, SandboxSpec, SandboxUpdate,
 };
 
 use crate::budget::MemoryBudget;
 use crate::cpu::CpuLimit;
+use crate::net::{Network, Outside, Shared};
 use crate::run::{Program, Run};
 
 /// A pod: what its containers share.
@@ -17,6 +19,7 @@ pub(crate) struct Sandbox {
     spec: SandboxSpec,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) cpu: Arc<CpuLimit>,
+    pub(crate) network: Arc<Network>,
 }
 
 /// Exits that wait to be acknowledged, as a multiple of the capacity. A caller that starts runs and never hears of
@@ -28,6 +31,10 @@ pub(crate) struct Registry {
     capacity: u32,
     state: Mutex<State>,
     reporter: Reporter,
+    /// Where guests run.
+    guests: Handle,
+    /// What networks of later sandboxes are made with.
+    pub(crate) outside: Shared,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +42,8 @@ struct State {
     sandboxes: HashMap<SandboxId, Arc<Sandbox>>,
     runs: HashMap<RunId, Arc<Run>>,
     exits: HashMap<RunId, Exit>,
+    /// Network accesses that were denied in sandboxes that are gone.
+    denied: u64,
 }
 
 fn not_found(what: &str, id: &impl ToString) -> Error {
@@ -48,10 +57,11 @@ fn exists(what: &str, id: &impl ToString) -> Error {
 // === impl Sandbox ===
 
 impl Sandbox {
-    fn new(spec: SandboxSpec) -> Self {
+    fn new(spec: SandboxSpec, outside: &Outside, guests: &Handle) -> Self {
+        let network = Arc::new(Network::new(&spec.name, &spec.addresses, outside, guests.clone()));
         let memory = Arc::new(MemoryBudget::new(spec.memory_limit, None));
         let cpu = Arc::new(CpuLimit::new(spec.cpu_millis));
-        Self { spec, memory, cpu }
+        Self { spec, memory, cpu, network }
     }
 
     /// The pod's display name.
@@ -63,8 +73,9 @@ impl Sandbox {
 // === impl Registry ===
 
 impl Registry {
-    pub(crate) fn new(capacity: u32) -> Self {
-        Self { capacity, state: Mutex::default(), reporter: Reporter::default() }
+    pub(crate) fn new(capacity: u32, guests: Handle) -> Self {
+        let (state, reporter) = (Mutex::default(), Reporter::default());
+        Self { capacity, state, reporter, guests, outside: Shared::default() }
     }
 
     pub(crate) fn reporter(&self) -> &Reporter {
@@ -77,7 +88,9 @@ impl Registry {
             Some(there) if there.spec == spec => Ok(()),
             Some(_) => Err(exists("sandbox", &spec.id)),
             None => {
-                state.sandboxes.insert(spec.id.clone(), Arc::new(Sandbox::new(spec)));
+                state
+                    .sandboxes
+                    .insert(spec.id.clone(), Arc::new(Sandbox::new(spec, &self.outside.outside(), &self.guests)));
                 Ok(())
             }
         }
@@ -93,7 +106,10 @@ impl Registry {
     /// Forgets the sandbox and returns what still runs in it.
     pub(crate) fn remove_sandbox(&self, id: &SandboxId) -> Vec<Arc<Run>> {
         let mut state = self.lock();
-        state.sandboxes.remove(id);
+        if let Some(sandbox) = state.sandboxes.remove(id) {
+            sandbox.network.gone.cancel();
+            state.denied += sandbox.network.denied();
+        }
         state.runs_of(id)
     }
 
@@ -159,6 +175,12 @@ impl Registry {
     /// Runs that have not ended.
     pub(crate) fn live(&self) -> usize {
         self.lock().runs.len()
+    }
+
+    /// Network accesses of guests that were denied so far.
+    pub(crate) fn denied(&self) -> u64 {
+        let state = self.lock();
+        state.denied + state.sandboxes.values().map(|sandbox| sandbox.network.denied()).sum::<u64>()
     }
 
     pub(crate) fn list(&self) -> Listing {

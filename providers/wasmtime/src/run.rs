@@ -1,14 +1,13 @@
 //! One run of one container, from its admission to its exit.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wasmnode_logs::Writer;
 use wasmnode_provider_api::{
@@ -17,13 +16,15 @@ use wasmnode_provider_api::{
 use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::budget::MemoryBudget;
-use crate::command::Command;
 use crate::cpu::CpuAccount;
 use crate::entered::Entered;
-use crate::exit::{Ended, Verdict};
-use crate::guest::{self, Streams};
+use crate::exit::{self, Ended, Verdict};
+use crate::guest::{self, Given, Streams};
+use crate::http::{Handlers, Server, Stats};
 use crate::limiter::Limiter;
+use crate::linked::Linked;
 use crate::meter::Metered;
+use crate::net::Network;
 use crate::registry::Registry;
 use crate::stdio::{Output, Stream};
 use crate::ticker::Clock;
@@ -31,15 +32,14 @@ use crate::ticker::Clock;
 /// How long the end of a guest waits for attached clients that do not read its last words.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const STOP: u8 = 1;
-const KILL: u8 = 2;
-
 /// What there is of a run while it lives.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) spec: RunSpec,
     pub(crate) streams: Streams,
     pub(crate) program: Program,
+    /// What it did so far, where it is an HTTP server.
+    pub(crate) stats: Arc<Stats>,
     /// Cancelled after the exit was reported, or the start refused.
     pub(crate) ended: CancellationToken,
     order: Order,
@@ -49,19 +49,21 @@ pub(crate) struct Run {
 /// What it takes to enter the run's guest, once more for each exec.
 #[derive(Clone)]
 pub(crate) struct Program {
-    pub(crate) command: Arc<Command>,
+    pub(crate) linked: Arc<Linked>,
+    pub(crate) network: Arc<Network>,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) cpu: Arc<CpuAccount>,
     pub(crate) clock: Arc<Clock>,
     /// Where guests run.
     pub(crate) guests: Handle,
+    pub(crate) handlers: Arc<Handlers>,
 }
 
 /// Whether the run was told to end.
 #[derive(Debug, Default)]
 struct Order {
-    given: AtomicU8,
-    notify: Notify,
+    stop: CancellationToken,
+    kill: CancellationToken,
 }
 
 /// The answer to `start`: entered, or why not.
@@ -70,26 +72,6 @@ pub(crate) type Reply = oneshot::Sender<Result<(), Error>>;
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Program").field("memory", &self.memory).field("cpu", &self.cpu).finish_non_exhaustive()
-    }
-}
-
-// === impl Order ===
-
-impl Order {
-    /// A kill overrides a stop that was not obeyed yet, never the other way round.
-    fn give(&self, order: u8) {
-        self.given.fetch_max(order, Ordering::SeqCst);
-        self.notify.notify_one();
-    }
-
-    async fn given(&self) -> Verdict {
-        loop {
-            match self.given.load(Ordering::SeqCst) {
-                STOP => return Verdict::stopped(),
-                KILL => return Verdict::killed(),
-                _ => self.notify.notified().await,
-            }
-        }
     }
 }
 
@@ -102,7 +84,8 @@ impl Program {
     /// Where the guest was not entered.
     pub(crate) async fn enter(&self, wasi: WasiCtxBuilder, entered: &Entered) -> Result<Verdict, Error> {
         let limiter = Limiter::new(self.memory.clone());
-        let guest = self.command.run(wasi, limiter, entered);
+        let given = Given { wasi, limiter, network: self.network.clone() };
+        let guest = self.linked.command()?.run(given, entered);
         let ended: Ended = Metered::new(guest, self.clock.clone(), self.cpu.clone()).await;
         match ended.refusal() {
             Some(refusal) if !entered.is_signalled() => Err(refusal),
@@ -125,22 +108,24 @@ impl Program {
 impl Run {
     pub(crate) fn new(spec: RunSpec, program: Program) -> Self {
         let open = spec.stdio.stdin != Stdin::Empty || stop_mode(&spec) == StopMode::Stdin;
-        let streams = Streams { stdin: open.then(Arc::default), output: Output::new(program.guests.clone()) };
+        let streams =
+            Streams { stdin: open.then(Arc::default), output: Output::new(program.guests.clone()), by_line: false };
         let (order, started_at) = (Order::default(), OnceLock::new());
-        Self { spec, streams, program, ended: CancellationToken::new(), order, started_at }
+        let stats = Arc::default();
+        Self { spec, streams, program, stats, ended: CancellationToken::new(), order, started_at }
     }
 
     /// As the workload wants it.
     pub(crate) fn stop(&self) {
         match (stop_mode(&self.spec), &self.streams.stdin) {
             (StopMode::Stdin, Some(pipe)) => pipe.close(),
-            _ => self.order.give(STOP),
+            _ => self.order.stop.cancel(),
         }
     }
 
     /// Ends the guest, or the wait for attached clients if it has ended already.
     pub(crate) fn kill(&self) {
-        self.order.give(KILL);
+        self.order.kill.cancel();
         self.streams.output.give_up_on_clients();
     }
 
@@ -154,20 +139,26 @@ impl Run {
         })
     }
 
+    /// Tells people what went wrong where they look first, without an end of the run.
+    pub(crate) fn complain(&self, what: &str) {
+        self.streams.output.push(Stream::Stderr, Bytes::from(format!("{}\n", exit::bounded(what))));
+    }
+
     pub(crate) fn usage(&self) -> ContainerUsage {
+        let serves = matches!(self.spec.workload, Workload::HttpServer { .. });
         ContainerUsage {
             container: self.spec.container.clone(),
             cpu_nanoseconds: self.program.cpu.used(),
             memory_bytes: self.program.memory.used(),
-            instances: 1,
-            requests: 0,
+            instances: if serves { self.stats.instances() } else { 1 },
+            requests: self.stats.requests(),
         }
     }
 
     /// Runs the guest and reports its start and end. A task of its own, so that it goes on whoever asked for it.
     pub(crate) async fn drive(self: Arc<Self>, registry: Arc<Registry>, reply: Reply) {
         let entered = self.announcing(registry.clone(), reply);
-        let ran = AssertUnwindSafe(self.until_end(&entered)).catch_unwind().await;
+        let ran = AssertUnwindSafe(self.until_end(&registry, &entered)).catch_unwind().await;
         let verdict = match ran {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(refusal)) => {
@@ -195,21 +186,56 @@ impl Run {
         })
     }
 
-    async fn until_end(self: &Arc<Self>, entered: &Entered) -> Result<Verdict, Error> {
-        let running = async {
-            let run = self.clone();
-            let wasi = self.program.blocking(move || run.open()).await?;
-            self.program.enter(wasi, entered).await
-        };
+    async fn until_end(self: &Arc<Self>, registry: &Arc<Registry>, entered: &Entered) -> Result<Verdict, Error> {
+        match &self.spec.workload {
+            Workload::Command { .. } => self.until_returned(entered).await,
+            Workload::HttpServer { ports, settings } => {
+                let server = Server::new(self.clone(), registry.clone(), settings.clone())?;
+                let served = self.until_drained(&server, ports, entered).await;
+                server.end().await;
+                served
+            }
+        }
+    }
+
+    async fn until_returned(self: &Arc<Self>, entered: &Entered) -> Result<Verdict, Error> {
+        let running = async { self.program.enter(self.opened().await?, entered).await };
         tokio::select! {
             biased;
-            verdict = self.order.given() => Ok(verdict),
+            () = self.order.kill.cancelled() => Ok(Verdict::killed()),
+            () = self.order.stop.cancelled() => Ok(Verdict::stopped()),
             ended = running => ended,
         }
     }
 
+    async fn until_drained(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        ports: &[u16],
+        entered: &Entered,
+    ) -> Result<Verdict, Error> {
+        let serving = async {
+            // Instances open their own; what cannot be opened is refused now.
+            self.opened().await?;
+            server.serve(ports, &self.order.stop, entered).await
+        };
+        tokio::select! {
+            biased;
+            () = self.order.kill.cancelled() => Ok(Verdict::killed()),
+            served = serving => served.map(|()| Verdict::drained()),
+        }
+    }
+
+    async fn opened(self: &Arc<Self>) -> Result<WasiCtxBuilder, Error> {
+        let run = self.clone();
+        self.program.blocking(move || run.open()).await
+    }
+
     fn open(&self) -> Result<WasiCtxBuilder, Error> {
         let wasi = guest::open(&self.spec, &self.spec.argv, self.spec.stdio.tty, &self.streams)?;
+        if self.spec.stdio.stdin != Stdin::Empty {
+            self.streams.output.set_prompts();
+        }
         if let Some(log) = &self.spec.stdio.log {
             self.streams.output.set_log(open_log(log)?);
         }

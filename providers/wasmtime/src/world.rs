@@ -17,6 +17,22 @@ pub(crate) enum Runs {
     Wasip3,
 }
 
+/// Which handler of HTTP requests a component has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handles {
+    Wasip2,
+    Wasip3,
+}
+
+/// What a component can be started as: at least one of both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct World {
+    pub(crate) runs: Option<Runs>,
+    pub(crate) handles: Option<Handles>,
+    /// Its exports, for people.
+    pub(crate) exports: String,
+}
+
 /// # Errors
 /// [`StartFailure::World`] for a module that is not a command.
 pub(crate) fn module(module: &Module) -> Result<(), Error> {
@@ -31,21 +47,30 @@ pub(crate) fn module(module: &Module) -> Result<(), Error> {
 }
 
 /// # Errors
-/// [`StartFailure::World`] for a component that is not a command.
-pub(crate) fn component(component: &Component) -> Result<Runs, Error> {
+/// [`StartFailure::World`] for a component that is neither a program nor handles requests.
+pub(crate) fn component(component: &Component) -> Result<World, Error> {
     let types = component.component_type();
-    let exports: Vec<_> = types.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
-    let has = |prefix: &str| exports.iter().find(|name| name.starts_with(prefix));
-    if has("wasi:cli/run@0.3.").is_some() {
-        Ok(Runs::Wasip3)
-    } else if has("wasi:cli/run@0.2.").is_some() {
-        Ok(Runs::Wasip2)
-    } else if let Some(http) = has("wasi:http/") {
-        Err(world(format!("the component exports {http}; HTTP servers are not supported by this version of wasmnode")))
-    } else {
-        let exports = named(exports.into_iter());
-        Err(world(format!("the component is not a program: it has no wasi:cli/run, its exports are: {exports}")))
+    let names = types.exports(component.engine()).map(|(name, _)| name.to_owned());
+    of_exports(&names.collect::<Vec<_>>())
+}
+
+fn of_exports(names: &[String]) -> Result<World, Error> {
+    let has = |prefix: &str| names.iter().any(|name| name.starts_with(prefix));
+    let either = |newer: bool, older: bool| if newer { Some(true) } else { older.then_some(false) };
+    let runs = either(has("wasi:cli/run@0.3."), has("wasi:cli/run@0.2."));
+    let handles = either(has("wasi:http/handler@0.3."), has("wasi:http/incoming-handler@0.2."));
+    let exports = named(names.iter().cloned());
+    if runs.is_none() && handles.is_none() {
+        return Err(world(format!(
+            "the component is neither an HTTP server nor a program: it has no wasi:http/incoming-handler, no \
+             wasi:http/handler, and it has no wasi:cli/run, its exports are: {exports}"
+        )));
     }
+    Ok(World {
+        runs: runs.map(|newer| if newer { Runs::Wasip3 } else { Runs::Wasip2 }),
+        handles: handles.map(|newer| if newer { Handles::Wasip3 } else { Handles::Wasip2 }),
+        exports,
+    })
 }
 
 fn named(names: impl Iterator<Item = String>) -> String {
@@ -60,4 +85,28 @@ fn named(names: impl Iterator<Item = String>) -> String {
 
 fn world(message: String) -> Error {
     Error::Start(StartFailure::World(message))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_a_component_can_be() {
+        let cases: [(&[&str], Option<Runs>, Option<Handles>); 5] = [
+            (&["wasi:cli/run@0.2.3"], Some(Runs::Wasip2), None),
+            (&["wasi:cli/run@0.3.0"], Some(Runs::Wasip3), None),
+            (&["wasi:http/incoming-handler@0.2.0"], None, Some(Handles::Wasip2)),
+            (&["wasi:http/handler@0.3.2", "wasi:http/incoming-handler@0.2.0"], None, Some(Handles::Wasip3)),
+            (&["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.9"], Some(Runs::Wasip2), Some(Handles::Wasip2)),
+        ];
+        for (exports, runs, handles) in cases {
+            let names: Vec<_> = exports.iter().map(ToString::to_string).collect();
+            let world = of_exports(&names).unwrap();
+            assert_eq!((world.runs, world.handles), (runs, handles), "{exports:?}");
+        }
+        let error = of_exports(&["wasi:http/incoming-handler@0.1.0".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("exports are: wasi:http/incoming-handler@0.1.0"), "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Hello, settings and listings.
 
-use super::{EngineName, Exit, Id, Time, all, into_all, required, variant, wire};
+use super::{EngineName, Exit, Id, Time, all, into_all, malformed, path_bytes, path_of, required, variant, wire};
 use crate::Error;
 
 /// As [`crate::Hello`].
@@ -97,6 +97,30 @@ impl TryFrom<Welcome> for crate::Welcome {
     }
 }
 
+/// As [`crate::Target`].
+#[derive(Clone, PartialEq, prost::Message)]
+#[allow(missing_docs)]
+pub struct Target {
+    #[prost(message, repeated, tag = "1")]
+    pub engines: Vec<Engine>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub compiler: Vec<u8>,
+}
+
+impl From<crate::Target> for Target {
+    fn from(target: crate::Target) -> Self {
+        Self { engines: into_all(target.engines), compiler: path_bytes(target.compiler) }
+    }
+}
+
+impl TryFrom<Target> for crate::Target {
+    type Error = Error;
+
+    fn try_from(target: Target) -> Result<Self, Error> {
+        Ok(Self { engines: all(target.engines)?, compiler: path_of(target.compiler) })
+    }
+}
+
 /// As [`crate::Configure`].
 #[derive(Clone, PartialEq, prost::Message)]
 #[allow(missing_docs)]
@@ -105,11 +129,15 @@ pub struct Configure {
     pub ca_bundle: Vec<u8>,
     #[prost(string, repeated, tag = "2")]
     pub cluster_cidrs: Vec<String>,
+    /// As text, `10.0.0.1:10250`.
+    #[prost(string, repeated, tag = "3")]
+    pub node_api: Vec<String>,
 }
 
 impl From<crate::Configure> for Configure {
     fn from(settings: crate::Configure) -> Self {
-        Self { ca_bundle: settings.ca_bundle, cluster_cidrs: settings.cluster_cidrs }
+        let node_api = settings.node_api.iter().map(ToString::to_string).collect();
+        Self { ca_bundle: settings.ca_bundle, cluster_cidrs: settings.cluster_cidrs, node_api }
     }
 }
 
@@ -117,7 +145,11 @@ impl TryFrom<Configure> for crate::Configure {
     type Error = Error;
 
     fn try_from(settings: Configure) -> Result<Self, Error> {
-        Ok(Self { ca_bundle: settings.ca_bundle, cluster_cidrs: settings.cluster_cidrs })
+        let parsed = settings.node_api.iter().map(|address| {
+            address.parse().map_err(|_| malformed(&format!("configure.node_api has {address:?}, which is no address")))
+        });
+        let node_api = parsed.collect::<Result<_, _>>()?;
+        Ok(Self { ca_bundle: settings.ca_bundle, cluster_cidrs: settings.cluster_cidrs, node_api })
     }
 }
 
@@ -189,6 +221,7 @@ wire!(
     Hello => Hello,
     Engine => Engine,
     Welcome => Welcome,
+    Target => Target,
     Configure => Configure,
     ListedRun => ListedRun,
     Listing => Listing,

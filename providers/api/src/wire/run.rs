@@ -1,6 +1,8 @@
 //! Runs.
 
-use super::{Artifact, Id, Stdio, all, into_all, malformed, path_bytes, path_of, required, small, variant, wire};
+use super::{
+    Artifact, HttpSettings, Id, Stdio, all, into_all, malformed, path_bytes, path_of, required, small, variant, wire,
+};
 use crate::Error;
 
 /// One variable of the environment.
@@ -114,6 +116,9 @@ pub struct Command {
 pub struct HttpServer {
     #[prost(uint32, repeated, tag = "1")]
     pub ports: Vec<u32>,
+    /// Absent from peers that know no settings: the defaults.
+    #[prost(message, optional, tag = "2")]
+    pub settings: Option<HttpSettings>,
 }
 
 /// As [`crate::Workload`].
@@ -138,7 +143,9 @@ impl From<crate::Workload> for Workload {
     fn from(workload: crate::Workload) -> Self {
         let kind = match workload {
             crate::Workload::Command { stop } => WorkloadKind::Command(Command { stop: StopMode::from(stop).into() }),
-            crate::Workload::HttpServer { ports } => WorkloadKind::HttpServer(HttpServer { ports: into_all(ports) }),
+            crate::Workload::HttpServer { ports, settings } => {
+                WorkloadKind::HttpServer(HttpServer { ports: into_all(ports), settings: Some(settings.into()) })
+            }
         };
         Self { kind: Some(kind) }
     }
@@ -154,7 +161,8 @@ impl TryFrom<Workload> for crate::Workload {
             }
             WorkloadKind::HttpServer(server) => {
                 let ports = server.ports.into_iter().map(|port| small(port, "http_server.ports"));
-                Ok(Self::HttpServer { ports: ports.collect::<Result<_, _>>()? })
+                let settings = server.settings.map_or_else(|| Ok(crate::HttpSettings::default()), TryFrom::try_from)?;
+                Ok(Self::HttpServer { ports: ports.collect::<Result<_, _>>()?, settings })
             }
         }
     }

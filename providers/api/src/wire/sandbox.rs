@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Id, all, into_all, required, wire};
+use super::{Id, all, into_all, path_bytes, path_of, required, wire};
 use crate::Error;
 
 /// As [`crate::SandboxSpec`].
@@ -22,6 +22,8 @@ pub struct SandboxSpec {
     pub memory_limit: Option<u64>,
     #[prost(uint64, optional, tag = "6")]
     pub cpu_millis: Option<u64>,
+    #[prost(message, optional, tag = "7")]
+    pub isolation: Option<Isolation>,
 }
 
 fn address_bytes(address: IpAddr) -> Vec<u8> {
@@ -48,6 +50,7 @@ impl From<crate::SandboxSpec> for SandboxSpec {
             addresses: sandbox.addresses.into_iter().map(address_bytes).collect(),
             memory_limit: sandbox.memory_limit,
             cpu_millis: sandbox.cpu_millis,
+            isolation: Some(sandbox.isolation.into()),
         }
     }
 }
@@ -63,7 +66,58 @@ impl TryFrom<SandboxSpec> for crate::SandboxSpec {
             addresses: sandbox.addresses.into_iter().map(address_of).collect::<Result<_, _>>()?,
             memory_limit: sandbox.memory_limit,
             cpu_millis: sandbox.cpu_millis,
+            isolation: required(sandbox.isolation, "sandbox.isolation")?,
         })
+    }
+}
+
+/// As [`crate::Isolation`].
+#[derive(Clone, PartialEq, prost::Message)]
+#[allow(missing_docs)]
+pub struct Isolation {
+    #[prost(string, tag = "1")]
+    pub group: String,
+    #[prost(uint32, optional, tag = "2")]
+    pub user: Option<u32>,
+    #[prost(message, repeated, tag = "3")]
+    pub paths: Vec<HostPath>,
+}
+
+impl From<crate::Isolation> for Isolation {
+    fn from(isolation: crate::Isolation) -> Self {
+        Self { group: isolation.group, user: isolation.user, paths: into_all(isolation.paths) }
+    }
+}
+
+impl TryFrom<Isolation> for crate::Isolation {
+    type Error = Error;
+
+    fn try_from(isolation: Isolation) -> Result<Self, Error> {
+        Ok(Self { group: isolation.group, user: isolation.user, paths: all(isolation.paths)? })
+    }
+}
+
+/// As [`crate::HostPath`].
+#[derive(Clone, PartialEq, prost::Message)]
+#[allow(missing_docs)]
+pub struct HostPath {
+    #[prost(bytes = "vec", tag = "1")]
+    pub path: Vec<u8>,
+    #[prost(bool, tag = "2")]
+    pub read_only: bool,
+}
+
+impl From<crate::HostPath> for HostPath {
+    fn from(host: crate::HostPath) -> Self {
+        Self { path: path_bytes(host.path), read_only: host.read_only }
+    }
+}
+
+impl TryFrom<HostPath> for crate::HostPath {
+    type Error = Error;
+
+    fn try_from(host: HostPath) -> Result<Self, Error> {
+        Ok(Self { path: path_of(host.path), read_only: host.read_only })
     }
 }
 
@@ -194,6 +248,7 @@ impl TryFrom<Usage> for crate::Usage {
 
 wire!(
     SandboxSpec => SandboxSpec,
+    Isolation => Isolation,
     SandboxUpdate => SandboxUpdate,
     ServicesDelta => ServicesDelta,
     ContainerUsage => ContainerUsage,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -154,16 +154,26 @@ fn listing() -> impl Strategy<Value = Listing> {
 
 fn sandbox() -> impl Strategy<Value = SandboxSpec> {
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()));
-    (sandbox_id(), text(), text(), vec(address(), 0..3), limits).prop_map(
-        |(id, name, hostname, addresses, (memory_limit, cpu_millis))| SandboxSpec {
+    (sandbox_id(), text(), text(), vec(address(), 0..3), limits, isolation()).prop_map(
+        |(id, name, hostname, addresses, (memory_limit, cpu_millis), isolation)| SandboxSpec {
             id,
             name,
             hostname,
             addresses,
             memory_limit,
             cpu_millis,
+            isolation,
         },
     )
+}
+
+fn isolation() -> impl Strategy<Value = Isolation> {
+    let paths = (path(), any::<bool>()).prop_map(|(path, read_only)| HostPath { path, read_only });
+    (text(), option::of(any::<u32>()), vec(paths, 0..3)).prop_map(|(group, user, paths)| Isolation {
+        group,
+        user,
+        paths,
+    })
 }
 
 fn sandbox_update() -> impl Strategy<Value = SandboxUpdate> {
@@ -201,11 +211,38 @@ fn limits() -> impl Strategy<Value = Limits> {
         .prop_map(|(memory_bytes, cpu_millis)| Limits { memory_bytes, cpu_millis })
 }
 
+fn timeout() -> impl Strategy<Value = Duration> {
+    any::<u32>().prop_map(|millis| Duration::from_millis(millis.into()))
+}
+
+fn http_settings() -> impl Strategy<Value = HttpSettings> {
+    let instances = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let counts = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+    (instances, counts, (timeout(), timeout(), timeout(), timeout(), timeout())).prop_map(
+        |(instances, counts, times)| HttpSettings {
+            requests_per_instance: instances.0,
+            concurrent_per_instance: instances.1,
+            max_requests: counts.0,
+            queue: counts.1,
+            connections: counts.2,
+            response_timeout: times.0,
+            idle_timeout: times.1,
+            body_timeout: times.2,
+            instance_idle: times.3,
+            after_response: times.4,
+            max_body: counts.3,
+            max_header_bytes: counts.4,
+            max_headers: counts.5,
+        },
+    )
+}
+
 fn workload() -> impl Strategy<Value = Workload> {
     prop_oneof![
         Just(Workload::Command { stop: StopMode::Cancel }),
         Just(Workload::Command { stop: StopMode::Stdin }),
-        vec(any::<u16>(), 0..4).prop_map(|ports| Workload::HttpServer { ports }),
+        (vec(any::<u16>(), 0..4), http_settings())
+            .prop_map(|(ports, settings)| Workload::HttpServer { ports, settings }),
     ]
 }
 
@@ -259,8 +296,13 @@ round_trips! {
     events: Event = event();
     hellos: Hello = (any::<u32>(), text()).prop_map(|(protocol, build)| Hello { protocol, build });
     welcomes: Welcome = welcome();
-    settings: Configure = (vec(any::<u8>(), 0..40), vec(text(), 0..3))
-        .prop_map(|(ca_bundle, cluster_cidrs)| Configure { ca_bundle, cluster_cidrs });
+    settings: Configure = (vec(any::<u8>(), 0..40), vec(text(), 0..3), vec(any::<(IpAddr, u16)>(), 0..3)).prop_map(
+        |(ca_bundle, cluster_cidrs, node_api)| {
+            let node_api = node_api.into_iter().map(SocketAddr::from).collect();
+            Configure { ca_bundle, cluster_cidrs, node_api }
+        });
+    http_servers: HttpSettings = http_settings();
+    targets: Target = (vec(engine(), 0..3), path()).prop_map(|(engines, compiler)| Target { engines, compiler });
     listings: Listing = listing();
     sandboxes: SandboxSpec = sandbox();
     sandbox_updates: SandboxUpdate = sandbox_update();
@@ -286,7 +328,8 @@ fn names_what_is_missing_or_unknown() {
     let id = super::Id { value: "a".repeat(64) };
     let artifact = super::Artifact { engine: Some(id.clone()), engine_name: 1, kind: 9, ..Default::default() };
     let exit = super::Exit { run: Some(id), reason: 1, ..Default::default() };
-    let port = super::HttpServer { ports: vec![70_000] };
+    let port = super::HttpServer { ports: vec![70_000], settings: None };
+    let node = super::Configure { node_api: vec!["node:1".to_owned()], ..Default::default() };
     let short = super::SandboxSpec {
         id: Some(super::Id { value: "b".repeat(64) }),
         addresses: vec![vec![1, 2, 3]],
@@ -299,6 +342,7 @@ fn names_what_is_missing_or_unknown() {
     assert_eq!(refusal::<Event>(super::Event::default()), "event has no known kind");
     assert_eq!(refusal::<RunId>(super::Id::default()), "run id \"\" is not 64 lower-case hexadecimal digits");
     assert_eq!(refusal::<SandboxSpec>(short), "sandbox.addresses has an address of 3 bytes");
+    assert_eq!(refusal::<Configure>(node), "configure.node_api has \"node:1\", which is no address");
     assert_eq!(
         refusal::<Workload>(super::Workload { kind: Some(super::WorkloadKind::HttpServer(port)) }),
         "http_server.ports is 70000, more than 65535"

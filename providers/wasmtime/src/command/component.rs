@@ -3,27 +3,27 @@
 use wasmnode_provider_api::{EngineName, Error, StartFailure};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2;
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtxBuilder, p2};
 
 use crate::entered::Entered;
 use crate::exit::Ended;
-use crate::guest::{ComponentState, Limited, store};
+use crate::guest::{ComponentState, Given, Limited, store};
 use crate::imports;
-use crate::limiter::Limiter;
 
-pub(super) type Linker = wasmtime::component::Linker<ComponentState>;
+pub(crate) type Linker = wasmtime::component::Linker<ComponentState>;
 
 /// A linked component.
 pub(crate) struct ComponentCommand(CommandPre<ComponentState>);
 
-pub(super) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
+pub(crate) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
     let mut linker = Linker::new(engine);
     p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
 }
 
-pub(super) fn link(linker: &Linker, component: &Component) -> Result<InstancePre<ComponentState>, Error> {
+pub(crate) fn link(linker: &Linker, component: &Component) -> Result<InstancePre<ComponentState>, Error> {
     let concurrent = linker.engine().get_concurrency_support();
     let engine = if concurrent { EngineName::Wasip3 } else { EngineName::Base };
     linker.instantiate_pre(component).map_err(|e| imports::of_component(engine, component, &e))
@@ -34,12 +34,12 @@ pub(super) fn not_a_command(error: &wasmtime::Error) -> Error {
 }
 
 impl ComponentCommand {
-    pub(super) fn new(linked: InstancePre<ComponentState>) -> Result<Self, Error> {
+    pub(crate) fn new(linked: InstancePre<ComponentState>) -> Result<Self, Error> {
         CommandPre::new(linked).map(Self).map_err(|e| not_a_command(&e))
     }
 
-    pub(super) async fn run(&self, wasi: WasiCtxBuilder, limiter: Limiter, entered: &Entered) -> Ended {
-        let mut store = store(self.0.engine(), ComponentState::new(wasi, limiter));
+    pub(super) async fn run(&self, given: Given, entered: &Entered) -> Ended {
+        let mut store = store(self.0.engine(), ComponentState::new(given));
         let result = self.enter(&mut store, entered).await;
         Ended { result, denied: store.data_mut().limiter().denied() }
     }

@@ -3,31 +3,31 @@
 use wasmnode_provider_api::Error;
 use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::p3;
 use wasmtime_wasi::p3::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtxBuilder, p3};
 
 use super::component::{self, Linker, not_a_command};
 use crate::entered::Entered;
 use crate::exit::Ended;
-use crate::guest::{ComponentState, Limited, store};
-use crate::limiter::Limiter;
+use crate::guest::{ComponentState, Given, Limited, store};
 
 /// A linked component.
 pub(crate) struct Component3Command(CommandPre<ComponentState>);
 
-pub(super) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
+pub(crate) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
     let mut linker = component::linker(engine)?;
     p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
 impl Component3Command {
-    pub(super) fn new(linked: InstancePre<ComponentState>) -> Result<Self, Error> {
+    pub(crate) fn new(linked: InstancePre<ComponentState>) -> Result<Self, Error> {
         CommandPre::new(linked).map(Self).map_err(|e| not_a_command(&e))
     }
 
-    pub(super) async fn run(&self, wasi: WasiCtxBuilder, limiter: Limiter, entered: &Entered) -> Ended {
-        let mut store = store(self.0.engine(), ComponentState::new(wasi, limiter));
+    pub(super) async fn run(&self, given: Given, entered: &Entered) -> Ended {
+        let mut store = store(self.0.engine(), ComponentState::new(given));
         let result = self.enter(&mut store, entered).await;
         Ended { result, denied: store.data_mut().limiter().denied() }
     }

@@ -2,21 +2,20 @@
 
 use wasmnode_provider_api::{Error, StartFailure};
 use wasmtime::{Engine, InstancePre, Module, Store};
-use wasmtime_wasi::{I32Exit, WasiCtxBuilder, p0, p1};
+use wasmtime_wasi::{I32Exit, p0, p1};
 
 use crate::entered::Entered;
 use crate::exit::Ended;
-use crate::guest::{Limited, ModuleState, store};
+use crate::guest::{Given, Limited, ModuleState, store};
 use crate::imports;
-use crate::limiter::Limiter;
 use crate::world;
 
-pub(super) type Linker = wasmtime::Linker<ModuleState>;
+pub(crate) type Linker = wasmtime::Linker<ModuleState>;
 
 /// A linked core module.
 pub(crate) struct ModuleCommand(InstancePre<ModuleState>);
 
-pub(super) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
+pub(crate) fn linker(engine: &Engine) -> Result<Linker, wasmtime::Error> {
     let mut linker = Linker::new(engine);
     p0::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.wasi)?;
     p1::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.wasi)?;
@@ -34,15 +33,15 @@ fn proc_exit(code: i32) -> Result<(), wasmtime::Error> {
 }
 
 impl ModuleCommand {
-    pub(super) fn link(linker: &Linker, module: &Module) -> Result<Self, Error> {
+    pub(crate) fn link(linker: &Linker, module: &Module) -> Result<Self, Error> {
         world::module(module)?;
         imports::of_module(linker, module)?;
         let linked = linker.instantiate_pre(module);
         linked.map(Self).map_err(|e| Error::Start(StartFailure::Invalid(format!("module cannot be linked: {e:#}"))))
     }
 
-    pub(super) async fn run(&self, wasi: WasiCtxBuilder, limiter: Limiter, entered: &Entered) -> Ended {
-        let mut store = store(self.0.module().engine(), ModuleState::new(wasi, limiter));
+    pub(super) async fn run(&self, given: Given, entered: &Entered) -> Ended {
+        let mut store = store(self.0.module().engine(), ModuleState::new(given.wasi, given.limiter));
         let result = self.enter(&mut store, entered).await;
         Ended { result, denied: store.data_mut().limiter().denied() }
     }

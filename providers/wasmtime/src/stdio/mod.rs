@@ -1,6 +1,7 @@
 //! The standard streams of a guest: bounded, never blocking a thread that guests run on.
 
 mod input;
+mod lines;
 mod output;
 mod pipe;
 mod printing;

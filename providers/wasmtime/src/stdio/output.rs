@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +31,8 @@ type Batch = Vec<(Stream, Bytes)>;
 pub(crate) struct Output {
     state: Mutex<State>,
     log: OnceLock<Writer>,
+    /// Somebody may wait for the beginning of a line.
+    prompts: AtomicBool,
     runtime: Handle,
     /// Clients are no longer waited for.
     cut: CancellationToken,
@@ -48,12 +51,19 @@ struct State {
 impl Output {
     /// `runtime` carries the writing.
     pub(crate) fn new(runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), log: OnceLock::new(), runtime, cut: CancellationToken::new() })
+        let (prompts, cut) = (AtomicBool::new(false), CancellationToken::new());
+        Arc::new(Self { state: Mutex::default(), log: OnceLock::new(), prompts, runtime, cut })
     }
 
     /// Given once, before the guest is entered; without a log only attached clients see what is printed.
     pub(crate) fn set_log(&self, log: Writer) {
         let _first = self.log.set(log);
+    }
+
+    /// From now on the beginning of a line is in the log before the line has its end: the guest asks, and waits for
+    /// input.
+    pub(crate) fn set_prompts(&self) {
+        self.prompts.store(true, Ordering::Relaxed);
     }
 
     /// From now on a client sees what is printed. The number is for [`Self::remove_tee`].
@@ -155,9 +165,14 @@ impl Output {
 
     async fn write_log(&self, batch: Batch) {
         let Some(log) = self.log.get().cloned() else { return };
+        let prompts = self.prompts.load(Ordering::Relaxed);
         let written = self.runtime.spawn_blocking(move || {
             for (stream, bytes) in coalesced(batch) {
-                report(log.stream(stream).write(&bytes));
+                let log = log.stream(stream);
+                report(log.write(&bytes));
+                if prompts {
+                    report(log.flush());
+                }
             }
         });
         let _panicked = written.await;

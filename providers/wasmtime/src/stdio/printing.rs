@@ -14,6 +14,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::Output;
+use super::lines::Lines;
 
 /// Hands out streams that all print to the same output.
 pub(crate) struct GuestOutput {
@@ -25,11 +26,28 @@ pub(crate) struct GuestOutput {
 struct Printing {
     output: Arc<Output>,
     stream: Stream,
+    /// Of an instance that shares the output with others.
+    lines: Option<Arc<Lines>>,
 }
 
 impl GuestOutput {
     pub(crate) fn new(output: Arc<Output>, stream: Stream, tty: bool) -> Self {
-        Self { printing: Printing { output, stream }, tty }
+        Self { printing: Printing { output, stream, lines: None }, tty }
+    }
+
+    /// Prints whole lines only.
+    pub(crate) fn by_line(output: Arc<Output>, stream: Stream) -> Self {
+        let lines = Some(Arc::new(Lines::new(output.clone(), stream)));
+        Self { printing: Printing { output, stream, lines }, tty: false }
+    }
+}
+
+impl Printing {
+    fn put(&self, bytes: Bytes) {
+        match &self.lines {
+            Some(lines) => lines.push(&bytes),
+            None => self.output.push(self.stream, bytes),
+        }
     }
 }
 
@@ -59,7 +77,7 @@ impl Pollable for Printing {
 
 impl OutputStream for Printing {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.output.push(self.stream, bytes);
+        self.put(bytes);
         Ok(())
     }
 
@@ -76,7 +94,7 @@ impl AsyncWrite for Printing {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.output.poll_room(cx));
         let taken = &buf[..buf.len().min(self.output.room().max(1))];
-        self.output.push(self.stream, Bytes::copy_from_slice(taken));
+        self.put(Bytes::copy_from_slice(taken));
         Poll::Ready(Ok(taken.len()))
     }
 
