@@ -1,4 +1,4 @@
-//! The provider contract, checked over every provider, directly and through an encode/decode shim.
+//! The provider contract, checked over every provider, directly, through an encode/decode shim, and behind a socket.
 //!
 //! [`cases`] holds what every provider must do; [`real`], [`resources`] and [`streams`] what only a provider that
 //! executes guests can show.
@@ -8,6 +8,7 @@
 mod cases;
 mod guests;
 mod real;
+mod remote;
 mod resources;
 mod rig;
 mod shim;
@@ -17,16 +18,21 @@ mod subject;
 /// Every case over every provider, one test each.
 macro_rules! conformance {
     ($($case:ident),* $(,)?) => {
-        conformance! { @over fake_direct = crate::subject::fake(false); $($case),* }
-        conformance! { @over fake_shim = crate::subject::fake(true); $($case),* }
-        conformance! { @over wasmtime_direct = crate::subject::wasmtime(false); $($case),* }
-        conformance! { @over wasmtime_shim = crate::subject::wasmtime(true); $($case),* }
+        conformance! { @over fake_direct = Fake(Nothing); $($case),* }
+        conformance! { @over fake_shim = Fake(Shim); $($case),* }
+        conformance! { @over fake_remote = Fake(Socket); $($case),* }
+        conformance! { @over wasmtime_direct = Wasmtime(Nothing); $($case),* }
+        conformance! { @over wasmtime_shim = Wasmtime(Shim); $($case),* }
+        conformance! { @over wasmtime_remote = Wasmtime(Socket); $($case),* }
     };
-    (@over $provider:ident = $subject:expr; $($case:ident),*) => {
+    (@over $provider:ident = $kind:ident($behind:ident); $($case:ident),*) => {
         mod $provider {
+            use crate::rig::Rig;
+            use crate::subject::{Behind, Subject};
+
             $(#[tokio::test]
             async fn $case() {
-                crate::cases::$case(crate::rig::Rig::new($subject).await).await;
+                crate::cases::$case(Rig::new(Subject::$kind(Behind::$behind)).await).await;
             })*
         }
     };

@@ -5,16 +5,16 @@ use wasmnode_provider_api::{Artifact, EngineName, Error, Exit, ExitReason, Mount
 use crate::guests;
 use crate::resources::ends_at_once;
 use crate::rig::Rig;
-use crate::subject::{artifact, wasmtime};
+use crate::subject::{Behind, Subject, artifact};
 
 pub(crate) async fn rig() -> Rig {
-    Rig::new(wasmtime(false)).await
+    Rig::new(Subject::Wasmtime(Behind::Nothing)).await
 }
 
 impl Rig {
     pub(crate) async fn prepared(&mut self, engine: EngineName, text: &str) -> RunSpec {
         let artifact = artifact(engine, text, self.dir.path());
-        self.provider.prepare(&artifact).await.unwrap();
+        self.provider.prepare(&self.sandbox, &artifact).await.unwrap();
         self.spec_of(artifact, vec!["program.wasm".to_owned()])
     }
 
@@ -29,7 +29,7 @@ impl Rig {
 }
 
 async fn refusal_of(rig: &Rig, artifact: &Artifact) -> StartFailure {
-    match rig.provider.prepare(artifact).await {
+    match rig.provider.prepare(&rig.sandbox, artifact).await {
         Err(Error::Start(failure)) => failure,
         other => panic!("{other:?} should be a start failure"),
     }
@@ -117,7 +117,6 @@ async fn says_what_is_not_a_program() {
     let rig = rig().await;
     let cases = [
         (guests::reactor(), "it has no `_start`, its exports are: _initialize, handle"),
-        (guests::component_http(), "exports wasi:http/incoming-handler@0.2.6; HTTP servers are not supported"),
         ("(component)".to_owned(), "it has no wasi:cli/run, its exports are: none"),
         ("(module (func (export \"_start\") (param i32)))".to_owned(), "is not a function without parameters"),
     ];
@@ -126,6 +125,18 @@ async fn says_what_is_not_a_program() {
             StartFailure::World(message) => assert!(message.contains(expected), "{message}"),
             other => panic!("{other:?} should be about the world"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_not_started_as_a_program() {
+    let mut rig = rig().await;
+    let spec = rig.program(&guests::component_http()).await;
+    match rig.provider.start(spec).await {
+        Err(Error::Start(StartFailure::World(message))) => {
+            assert!(message.ends_with("exports are: wasi:http/incoming-handler@0.2.6"), "{message}");
+        }
+        other => panic!("{other:?} should be about the world"),
     }
 }
 
@@ -147,7 +158,7 @@ async fn refuses_code_that_it_cannot_trust() {
         let failure = refusal_of(&rig, &artifact).await;
         assert!(matches!(failure, StartFailure::Stale(_)), "{failure:?} for {}", artifact.path.display());
     }
-    assert_eq!(rig.provider.prepare(&good).await, Ok(()));
+    assert_eq!(rig.provider.prepare(&rig.sandbox, &good).await, Ok(()));
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wasmnode_provider_api::{
-    Artifact, Error, Event, EventStream, Exit, Limits, Log, Provider, RunId, RunSpec, SandboxId, SandboxSpec, Stdin,
-    Stdio, StopMode, Workload,
+    Artifact, Error, Event, EventStream, Exit, Isolation, Limits, Log, Provider, RunId, RunSpec, SandboxId,
+    SandboxSpec, Stdin, Stdio, StopMode, Workload,
 };
 
 use crate::subject::{Does, Subject};
@@ -41,6 +41,7 @@ pub(crate) fn sandbox_spec(id: SandboxId) -> SandboxSpec {
         addresses: vec![[127, 0, 0, 1].into()],
         memory_limit: None,
         cpu_millis: None,
+        isolation: Isolation { group: "conformance".to_owned(), ..Isolation::default() },
     }
 }
 
@@ -50,7 +51,7 @@ impl Rig {
     }
 
     pub(crate) async fn with_capacity(subject: Subject, capacity: u32) -> Self {
-        let provider = subject.provider(capacity);
+        let provider = subject.provider(capacity).await;
         let sandbox = sandbox_id(1);
         provider.create_sandbox(sandbox_spec(sandbox.clone())).await.unwrap();
         let events = provider.events().await.unwrap();
@@ -88,7 +89,7 @@ impl Rig {
 
     pub(crate) async fn spec(&mut self, does: Does) -> RunSpec {
         let (artifact, argv) = self.subject.guest(does, self.dir.path());
-        self.provider.prepare(&artifact).await.unwrap();
+        self.provider.prepare(&self.sandbox, &artifact).await.unwrap();
         self.spec_of(artifact, argv)
     }
 

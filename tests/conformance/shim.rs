@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use wasmnode_provider_api::wire::{Wire, decode, encode};
 use wasmnode_provider_api::{
     Artifact, Configure, Duplex, Error, EventStream, ExecSpec, Hello, Listing, Provider, RunId, RunSpec, SandboxId,
-    SandboxSpec, SandboxUpdate, ServicesDelta, Streams, Usage, Welcome,
+    SandboxSpec, SandboxUpdate, ServicesDelta, Streams, Target, Usage, Welcome,
 };
 
 pub(crate) struct Shim(pub(crate) Arc<dyn Provider>);
@@ -77,8 +77,12 @@ impl Provider for Shim {
         refused(self.0.acknowledge(&across(run.clone())).await)
     }
 
-    async fn prepare(&self, artifact: &Artifact) -> Result<(), Error> {
-        refused(self.0.prepare(&across(artifact.clone())).await)
+    async fn target(&self, sandbox: &SandboxId) -> Result<Target, Error> {
+        back(self.0.target(&across(sandbox.clone())).await)
+    }
+
+    async fn prepare(&self, sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
+        refused(self.0.prepare(&across(sandbox.clone()), &across(artifact.clone())).await)
     }
 
     async fn create_sandbox(&self, sandbox: SandboxSpec) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use wasmnode_provider_fake::FakeProvider;
 use wasmnode_provider_wasmtime::{Settings, WasmtimeProvider, compile, engine_ids};
 
 use crate::guests;
+use crate::remote;
 use crate::shim::Shim;
 
 /// What a run does, in every provider.
@@ -29,17 +30,19 @@ pub(crate) enum Does {
     ExecTarget,
 }
 
+/// What lies between a case and the provider.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behind {
+    Nothing,
+    /// Whatever crosses the trait is encoded and decoded.
+    Shim,
+    /// A socket, and a journal.
+    Socket,
+}
+
 pub(crate) enum Subject {
-    Fake { shim: bool },
-    Wasmtime { shim: bool },
-}
-
-pub(crate) fn fake(shim: bool) -> Subject {
-    Subject::Fake { shim }
-}
-
-pub(crate) fn wasmtime(shim: bool) -> Subject {
-    Subject::Wasmtime { shim }
+    Fake(Behind),
+    Wasmtime(Behind),
 }
 
 /// Small, so that dozens of them fit into one test process.
@@ -48,40 +51,44 @@ pub(crate) fn settings(capacity: u32) -> Settings {
 }
 
 impl Subject {
-    pub(crate) fn provider(&self, capacity: u32) -> Arc<dyn Provider> {
+    pub(crate) async fn provider(&self, capacity: u32) -> Arc<dyn Provider> {
         match self {
-            Self::Fake { shim } => behind(*shim, Arc::new(FakeProvider::with_capacity(capacity))),
-            Self::Wasmtime { shim } => behind(*shim, Arc::new(WasmtimeProvider::new(settings(capacity)).unwrap())),
+            Self::Fake(what) => behind(*what, Arc::new(FakeProvider::with_capacity(capacity))).await,
+            Self::Wasmtime(what) => behind(*what, Arc::new(WasmtimeProvider::new(settings(capacity)).unwrap())).await,
         }
     }
 
     /// What a run of this kind runs, and its arguments.
     pub(crate) fn guest(&self, does: Does, dir: &Path) -> (Artifact, Vec<String>) {
         match self {
-            Self::Fake { .. } => (fake_artifact(dir), vec!["program".to_owned(), script(does)]),
-            Self::Wasmtime { .. } => (artifact(EngineName::Base, &text(does), dir), vec!["program".to_owned()]),
+            Self::Fake(_) => (fake_artifact(dir), vec!["program".to_owned(), script(does)]),
+            Self::Wasmtime(_) => (artifact(EngineName::Base, &text(does), dir), vec!["program".to_owned()]),
         }
     }
 
     /// Arguments of an exec in [`Does::ExecTarget`] that make it exit with 3.
     pub(crate) fn exec_argv(&self) -> Vec<String> {
         match self {
-            Self::Fake { .. } => vec!["exit 3".to_owned()],
-            Self::Wasmtime { .. } => ["program", "a", "b"].map(str::to_owned).to_vec(),
+            Self::Fake(_) => vec!["exit 3".to_owned()],
+            Self::Wasmtime(_) => ["program", "a", "b"].map(str::to_owned).to_vec(),
         }
     }
 
     /// Arguments of an exec that does not end by itself.
     pub(crate) fn endless_exec_argv(&self) -> Vec<String> {
         vec![match self {
-            Self::Fake { .. } => "never exit".to_owned(),
-            Self::Wasmtime { .. } => "program".to_owned(),
+            Self::Fake(_) => "never exit".to_owned(),
+            Self::Wasmtime(_) => "program".to_owned(),
         }]
     }
 }
 
-fn behind(shim: bool, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
-    if shim { Arc::new(Shim(provider)) } else { provider }
+async fn behind(what: Behind, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    match what {
+        Behind::Nothing => provider,
+        Behind::Shim => Arc::new(Shim(provider)),
+        Behind::Socket => Arc::new(remote::serve(provider).await),
+    }
 }
 
 fn script(does: Does) -> String {

@@ -45,12 +45,12 @@ pub(crate) async fn nobody_is_served_without_a_name_and_a_right(scene: Scene) ->
         .ok(&["create", "clusterrolebinding", &role, "--clusterrole", &role, &format!("--serviceaccount={account}")])
         .await?;
     // A refusal is remembered for 30 seconds.
-    wasmnode_tests::eventually::eventually(Duration::from_secs(60), "metrics for the visitor", || async {
+    let asking = wasmnode_tests::eventually::eventually(Duration::from_secs(60), "metrics for the visitor", || async {
         let (status, text) = ask(&scene, Some(token.trim()), "/metrics").await?;
         ensure!(status == 200 && text.contains("# TYPE"), "{status} {text}");
         Ok(())
-    })
-    .await?;
+    });
+    Box::pin(asking).await?;
     let (status, text) = ask(&scene, Some(token.trim()), "/pods").await?;
     ensure!(status == 403, "{status} {text}");
     kubectl.ok(&["delete", "clusterrole,clusterrolebinding", &role]).await?;

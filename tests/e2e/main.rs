@@ -2,9 +2,12 @@
 
 mod access;
 mod bad_input;
+mod examples;
 mod harness;
 mod logs;
+mod registry;
 mod run;
+mod runners;
 mod scenarios;
 mod support;
 mod survival;
@@ -51,12 +54,28 @@ fn main() -> ExitCode {
         access::bad_settings_are_one_line_and_an_exit_code,
         access::an_agent_without_rights_says_which_and_goes_on,
         access::a_second_agent_on_one_root_directory_says_so,
+        examples::every_manifest_runs_without_a_cluster,
+        examples::every_manifest_is_a_clusters_and_the_go_job_runs,
+        registry::two_images_of_a_private_registry_run_in_one_pod,
+        registry::a_private_image_on_the_node_stays_private,
+        registry::a_registry_with_its_own_authority_is_trusted_by_hosts_toml,
+        registry::a_mirror_stands_in_and_cannot_lie,
         run::what_is_pushed_runs_without_a_cluster,
         run::a_private_registry_wants_its_credentials,
+        runners::pods_deleted_while_the_agent_was_away_end,
+        runners::a_killed_runner_restarts_only_its_pods,
+        runners::a_hung_runner_is_found,
+        runners::groups_keep_pods_apart,
+        runners::an_upgrade_and_the_way_back_keep_pods_running,
+        runners::a_drain_ends_pods_in_order,
+        runners::a_stopped_agent_leaves_pods_that_a_drain_ends,
+        runners::nothing_is_left_after_uninstall,
         survival::a_restarted_agent_knows_its_pods,
         survival::a_deleted_node_is_registered_again,
-        survival::a_terminated_agent_leaves_no_process,
+        survival::a_terminated_agent_leaves_only_its_pods,
     ];
+    let many = runners::pods_outlive_a_killed_agent;
+    cases.push(Case::new("runners::pods_outlive_a_killed_agent", many).within(Duration::from_secs(600)));
     let away = survival::a_minute_without_the_api_server_loses_nothing;
     cases.push(
         Case::new("survival::a_minute_without_the_api_server_loses_nothing", away)

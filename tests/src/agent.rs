@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
@@ -10,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -31,15 +33,30 @@ pub struct AgentOptions {
     pub config: Value,
     /// More arguments of `wasmnode agent`.
     pub arguments: Vec<String>,
+    /// Where agents of one build keep their program for runners, so that not each of them has a copy; `None`: in the
+    /// root directory, as an operator has it.
+    pub kept_programs: Option<PathBuf>,
 }
 
-/// An agent of a cluster; killed when dropped.
+/// A process that runs pods, as its agent recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// Process id.
+    pub pid: i32,
+    /// Isolation group, e.g. `ns-default`.
+    pub group: String,
+    /// Build of the agent that started it.
+    pub build: String,
+}
+
+/// An agent of a cluster; killed with its runners when dropped.
 pub struct Agent {
     options: AgentOptions,
     node_kubeconfig: PathBuf,
     certificate_authority: PathBuf,
     admin: Kubectl,
     nodes: Api<core::Node>,
+    program: PathBuf,
     process: Option<Process>,
 }
 
@@ -54,11 +71,13 @@ impl Agent {
     /// An agent that does not run yet.
     pub fn new(cluster: &Cluster, options: AgentOptions) -> Result<Self> {
         fs::create_dir_all(&options.directory).with_context(|| options.directory.display().to_string())?;
+        share_programs(&options)?;
         Ok(Self {
             node_kubeconfig: cluster.node_kubeconfig(&options.node.name),
             certificate_authority: cluster.certificate_authority(),
             admin: cluster.kubectl(),
             nodes: Api::all(cluster.client()),
+            program: paths::wasmnode()?,
             process: None,
             options,
         })
@@ -75,20 +94,20 @@ impl Agent {
         ensure!(self.process.is_none(), "the agent runs already");
         let config = self.options.directory.join("config.yaml");
         fs::write(&config, self.config().to_string()).with_context(|| config.display().to_string())?;
-        let mut command = self.command(&config)?;
+        let mut command = self.command(&config);
         self.process = Some(Process::start("wasmnode agent", &mut command, &self.log())?);
         Ok(())
     }
 
-    fn command(&self, config: &Path) -> Result<Command> {
+    fn command(&self, config: &Path) -> Command {
         let Node { name, address } = &self.options.node;
-        let mut command = Command::new(paths::wasmnode()?);
+        let mut command = Command::new(&self.program);
         command.arg("agent").arg("--config").arg(config);
         command.arg("--kubeconfig").arg(&self.node_kubeconfig);
         command.arg("--root-dir").arg(self.root());
         command.args(["--node-ip", &address.to_string(), "--hostname-override", name]);
         command.args(&self.options.arguments);
-        Ok(command)
+        command
     }
 
     /// YAML contains JSON.
@@ -98,7 +117,7 @@ impl Agent {
             "authentication": { "x509": { "clientCAFile": self.certificate_authority } },
             "podLogsDir": self.pod_logs(),
             "containerLinksDir": self.options.directory.join("log/containers"),
-            "runDirectory": self.options.directory.join("run"),
+            "runDirectory": self.run(),
         });
         if let (Some(all), Some(own)) = (config.as_object_mut(), self.options.config.as_object()) {
             all.extend(own.clone());
@@ -139,6 +158,31 @@ impl Agent {
     pub async fn kill(&mut self) -> Result<()> {
         let mut process = self.process.take().context("the agent does not run")?;
         process.kill().await
+    }
+
+    /// Another build of the program; used from the next start on.
+    pub fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// A verb of the agent's program about this agent's node, with its configuration.
+    pub fn verb(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(verb).arg("--config").arg(self.options.directory.join("config.yaml"));
+        command.arg("--root-dir").arg(self.root());
+        command
+    }
+
+    /// The processes that run its pods, by group and process id. Those that ended may still be listed for a moment.
+    pub fn runners(&self) -> Vec<Runner> {
+        let mut runners: Vec<_> = records(&self.run()).into_iter().filter_map(|record| runner(&record)).collect();
+        runners.sort_by(|a, b| (&a.group, a.pid).cmp(&(&b.group, b.pid)));
+        runners
+    }
+
+    /// Its `runDirectory`.
+    pub fn run(&self) -> PathBuf {
+        self.options.directory.join("run")
     }
 
     /// Replaces keys of the config file; read at the next start.
@@ -185,6 +229,45 @@ impl Agent {
     pub fn placement(&self) -> Value {
         placement(Some(&self.options.node))
     }
+}
+
+impl Drop for Agent {
+    /// What outlives an agent must not outlive the test.
+    fn drop(&mut self) {
+        // Killed first: it would start others.
+        self.process = None;
+        for Runner { pid, .. } in self.runners() {
+            if let Some(pid) = Pid::from_raw(pid) {
+                // One that has ended is as good.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+fn share_programs(options: &AgentOptions) -> Result<()> {
+    let (Some(kept), root) = (&options.kept_programs, options.directory.join("root")) else { return Ok(()) };
+    if root.join("bin").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(kept).with_context(|| kept.display().to_string())?;
+    fs::create_dir_all(&root).with_context(|| root.display().to_string())?;
+    symlink(kept, root.join("bin")).with_context(|| format!("cannot link to {}", kept.display()))
+}
+
+/// Files below `<run>/groups/<group>/runners/`.
+fn records(run: &Path) -> Vec<PathBuf> {
+    let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let groups = entries(run.join("groups"));
+    let files = groups.flat_map(|group| entries(group.join("runners")));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+fn runner(record: &Path) -> Option<Runner> {
+    let record: Value = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+    let text = |key: &str| Some(record.get(key)?.as_str()?.to_owned());
+    let pid = i32::try_from(record.get("pid")?.as_i64()?).ok()?;
+    Some(Runner { pid, group: text("group")?, build: text("build")? })
 }
 
 /// The fields of a pod spec that bring a pod to a WebAssembly node, or to a certain one.

@@ -13,5 +13,6 @@ pub mod netns;
 pub mod paths;
 pub mod prepare;
 pub mod process;
+pub mod program;
 pub mod registry;
 pub mod suite;

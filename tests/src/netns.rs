@@ -20,18 +20,19 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::paths;
-
 /// Set for the program inside: the process id of the one that entered.
 const INSIDE: &str = "WASMNODE_TESTS_INSIDE";
 
 /// Where the control plane listens.
 pub const CONTROL_PLANE: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
 /// How many nodes there are addresses and credentials for.
-pub const NODES: u8 = 16;
+pub const NODES: u8 = 32;
 
 /// Host folders that agents write to by default, replaced by empty ones.
 const PRIVATE: [&str; 2] = ["/run", "/var/log"];
+/// Where everything that is made lies: a short path, which names of sockets need, and one that every user may walk,
+/// which a checkout's is not everywhere.
+const SCRATCH: &str = "/run/tests";
 
 /// A node's name and address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +88,11 @@ pub fn set_up() -> Result<PathBuf> {
     ensure!(inside(), "not inside a namespace");
     let nodes = Node::all().map(|node| node.address);
     loopback::set_up([CONTROL_PLANE].into_iter().chain(nodes)).context("cannot set up the loopback link")?;
-    let scratch = paths::scratch()?;
-    fs::create_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
-    mount_tmpfs(&scratch)?;
     for folder in PRIVATE {
         mount_tmpfs(Path::new(folder))?;
     }
+    let scratch = PathBuf::from(SCRATCH);
+    fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
     Ok(scratch)
 }
 

@@ -39,8 +39,3 @@ pub fn wasmnode() -> Result<PathBuf> {
         None => Ok(profile()?.join("wasmnode")),
     }
 }
-
-/// The empty folder that a namespace's scratch file system is mounted on.
-pub fn scratch() -> Result<PathBuf> {
-    Ok(profile()?.join("scratch"))
-}

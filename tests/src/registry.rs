@@ -1,6 +1,7 @@
 //! The CNCF distribution registry, and what tests put into it.
 
 mod artifact;
+mod authority;
 mod client;
 
 use std::{
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 pub use artifact::{Artifact, Blob, digest};
+pub use authority::Authority;
 pub use client::RegistryClient;
 
 use crate::{paths, process::Process};
@@ -32,6 +34,8 @@ pub struct RegistryOptions {
     pub user: Option<(String, String)>,
     /// Files with certificate and key; plain HTTP without.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// URL of a registry that this one is a pull-through mirror of.
+    pub proxy: Option<String>,
 }
 
 /// A running registry; ended when dropped.
@@ -61,6 +65,9 @@ impl Registry {
         }
         if let Some((certificate, key)) = &options.tls {
             command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+        }
+        if let Some(upstream) = &options.proxy {
+            command.args(["--proxy", upstream]);
         }
         let (process, ready) = Process::announced("registry", &mut command, &log, START).await?;
         let Announcement { address } = ready;

@@ -128,7 +128,7 @@ pub(crate) fn facts() -> NodeFacts {
         runtime_handlers: vec![String::new()],
         pressure: Pressure::default(),
         problems: Vec::new(),
-        conditions: vec![NodeFact::guests_in_process()],
+        conditions: vec![NodeFact::isolation(false)],
     }
 }
 

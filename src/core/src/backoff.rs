@@ -58,6 +58,13 @@ impl CrashBackoff {
         finished.checked_add(self.inner.next_delay()).unwrap_or(finished)
     }
 
+    /// An earlier agent let it wait that long; the next time it waits twice as long.
+    pub fn resume(&mut self, delay: SignedDuration) {
+        self.reset();
+        self.restarted = true;
+        while self.inner.next_delay() < delay.min(self.inner.cap) {}
+    }
+
     /// The container's definition changed.
     pub fn reset(&mut self) {
         self.inner.reset();
@@ -88,6 +95,15 @@ mod tests {
         }
         assert_eq!(backoff.due(at(0), at(601)), at(601));
         assert_eq!(backoff.due(at(700), at(701)), at(711));
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was() {
+        for (delay, next) in [(10, 20), (40, 80), (300, 300), (9000, 300), (0, 20)] {
+            let mut backoff = CrashBackoff::new(SignedDuration::from_secs(300));
+            backoff.resume(SignedDuration::from_secs(delay));
+            assert_eq!(backoff.due(at(0), at(1)), at(1 + next), "{delay}");
+        }
     }
 
     #[test]

@@ -93,6 +93,11 @@ pub fn resolve(desired: &Desired, container: &Container, sources: &EnvSources<'_
 }
 
 impl Environment {
+    /// The value of a variable that the pod or a Service sets.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str)
+    }
+
     /// Expands `$(VAR)` in command or arguments.
     ///
     /// # Errors

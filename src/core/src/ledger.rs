@@ -68,6 +68,8 @@ pub struct Ledger {
     pods: BTreeMap<String, Entry>,
     /// Sum of the entries' amounts.
     used: Amounts,
+    /// The node shuts down: it takes no more pods.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,18 @@ impl Ledger {
         }
         self.insert(desired);
         Admission::Admitted
+    }
+
+    /// Keeps the name of a pod that the API server has no more, and that still runs: no other pod of its name is
+    /// admitted till it is released. A name that is taken already stays with whom it belongs to.
+    pub fn hold(&mut self, pod: &PodRef) {
+        let entry = Entry { pod: pod.clone(), amounts: Amounts::of(&BTreeMap::new()) };
+        self.pods.entry(pod.full_name()).or_insert(entry);
+    }
+
+    /// Takes no more pods: the node shuts down. There is no way back but a new agent.
+    pub fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// Ends the counting of a pod, when it holds nothing any more. A pod that is not counted is none of our business.
@@ -150,7 +164,8 @@ impl Ledger {
         self.check_resources(desired, node)?;
         rules::affinity(desired, node)?;
         rules::name(desired, node)?;
-        rules::taints(desired, node)
+        rules::taints(desired, node)?;
+        rules::shutdown(self.is_closed)
     }
 
     fn check_resources(&self, desired: &Desired, node: &NodeView) -> Result<(), Refusal> {

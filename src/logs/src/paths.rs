@@ -2,12 +2,12 @@
 //!
 //! Kubernetes names hold no underscore, so two pods never share a directory.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, unlinkat};
-
-use crate::beneath::Root;
+use crate::beneath::{Owner, Root};
 
 /// Mode of the directory of all pods' logs.
 const ROOT_MODE: u32 = 0o755;
@@ -43,11 +43,35 @@ pub fn link_name(namespace: &str, pod: &str, container: &str, container_id: &str
 
 /// Creates a container's log directory, before its first start. Repeating it changes nothing.
 pub fn create_container_dir(root: &Path, namespace: &str, pod: &str, uid: &str, container: &str) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(ROOT_MODE).create(root)?;
-    let relative = pod_dir(Path::new(""), namespace, pod, uid).join(container);
-    Root::open(root)?.create_dirs(&relative, DIR_MODE)?;
-    Ok(())
+    create_container_dir_for(root, namespace, pod, uid, container, None)
+}
+
+/// As [`create_container_dir`], for a container whose log is written by `user`. The directory is that user's; the pod's
+/// above it stays the caller's, so that the user cannot put anything else in the container's place.
+pub fn create_container_dir_for(
+    root: &Path,
+    namespace: &str,
+    pod: &str,
+    uid: &str,
+    container: &str,
+    user: Option<u32>,
+) -> io::Result<()> {
+    create_root(root)?;
+    let pod = Root::open(root)?.create_dirs_for(
+        &pod_dir(Path::new(""), namespace, pod, uid),
+        DIR_MODE,
+        Owner::group(user),
+    )?;
+    pod.create_dirs_for(Path::new(container), DIR_MODE, Owner::user(user)).map(drop)
+}
+
+/// Whoever writes below it must be able to pass, whatever the process's umask is.
+fn create_root(root: &Path) -> io::Result<()> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(root)?;
+    std::fs::set_permissions(root, Permissions::from_mode(ROOT_MODE))
 }
 
 /// Removes a deleted pod's logs. No error when there are none.
@@ -80,7 +104,7 @@ pub fn remove_attempts_before(
     let Some(dir) = open_if_there(root, &relative)? else { return Ok(()) };
     for name in dir.names(MAX_ENTRIES)? {
         if attempt_of(&name).is_some_and(|n| n < oldest) {
-            unlinkat(&dir, &name, AtFlags::empty())?;
+            dir.remove_tree(Path::new(&name))?;
         }
     }
     Ok(())
@@ -106,8 +130,6 @@ fn attempt_of(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

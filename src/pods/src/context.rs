@@ -1,6 +1,5 @@
 //! What every worker of the node shares.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use wasmnode_core::ledger::NodeView;
 use wasmnode_core::pod::{NodeAddresses, Settings};
 
 use crate::board::Board;
+use crate::groups::{Groups, IsolationPolicy};
 use crate::layout::Layout;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -25,8 +25,8 @@ pub struct Config {
     pub lifecycle: Settings,
     /// Bounds on a container's log files.
     pub log_limits: LogLimits,
-    /// Handlers of RuntimeClasses that this node has; the empty one, for pods without a class, always is.
-    pub handlers: BTreeSet<String>,
+    /// Which pods share a process.
+    pub isolation: IsolationPolicy,
     /// How often volumes are brought up to date; the kubelet's `syncFrequency`, one minute by default.
     pub volume_refresh: Duration,
 }
@@ -57,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) routes: Routes,
     pub(crate) board: Arc<Board>,
+    pub(crate) groups: Arc<Groups>,
 }
 
 // === impl Context ===

@@ -1,5 +1,5 @@
-//! How containers ended, on disk. Guests live in the agent's process, so that nobody else could tell the next agent how
-//! a run ended whose last status did not reach the API server: it would be taken for lost and started again.
+//! How containers ended, on disk. Once an exit is acknowledged nobody else can tell the next agent how a run ended
+//! whose last status did not reach the API server: it would be taken for lost and started again.
 //!
 //! Written before an exit is acknowledged, one file per container, gone with the pod.
 
@@ -85,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fixtures::{desired, layout, pod_ref};
+    use crate::fixtures::{desired, groups, pod_layout};
 
     fn status(restarts: i32, state: &str) -> ContainerStatus {
         let state = match state {
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn what_is_recorded_is_read_until_the_pod_is_removed() {
         let top = tempfile::tempdir().unwrap();
-        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let pod = pod_layout(top.path(), "p", "u");
         record(&pod, &status(0, "Completed")).unwrap();
         assert!(!top.path().join("state").exists(), "a pod that is gone is not brought back");
-        crate::own::record(&pod).unwrap();
+        crate::own::record(&pod, 30).unwrap();
         assert_eq!(read(&pod, &desired("p", "u")).unwrap(), []);
         for restarts in [0, 1] {
             record(&pod, &status(restarts, "Completed")).unwrap();
@@ -112,7 +112,7 @@ mod tests {
         let file = top.path().join("state/groups/node/pods/u/exits/c.json");
         std::fs::write(&file, "{").unwrap();
         assert_eq!(read(&pod, &desired("p", "u")).unwrap(), []);
-        crate::own::remove(&pod).unwrap();
+        crate::own::remove(&groups(top.path()), &pod).unwrap();
         assert!(!file.exists());
     }
 

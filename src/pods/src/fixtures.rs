@@ -1,16 +1,20 @@
 //! Values for tests.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wasmnode_core::PodRef;
 use wasmnode_core::desired::{Container, Desired, parse};
+use wasmnode_logs::beneath::Owner;
 use wasmnode_provider_api::{Artifact, ArtifactKind, EngineId, EngineName};
 
+use crate::groups::{Group, Groups, IsolationPolicy};
 use crate::images::PulledImage;
-use crate::layout::Layout;
+use crate::layout::{Layout, PodLayout};
 
 pub(crate) fn layout(top: &Path) -> Layout {
     Layout {
@@ -19,6 +23,39 @@ pub(crate) fn layout(top: &Path) -> Layout {
         logs_root: top.join("logs"),
         links_dir: Some(top.join("links")),
     }
+}
+
+pub(crate) fn groups(top: &Path) -> Groups {
+    Groups::new(layout(top), IsolationPolicy::default())
+}
+
+/// That many user ids, where tests may change owners: not without privileges, where files stay the caller's.
+#[allow(clippy::unwrap_used)]
+pub(crate) fn users(count: u32) -> Option<Range<u32>> {
+    let first = 1_900_000_000;
+    let file = tempfile::tempfile().unwrap();
+    Owner::user(Some(first)).give(&file).is_ok().then(|| first..first + count)
+}
+
+/// User and group id of `path` itself, and its mode.
+#[allow(clippy::unwrap_used)]
+pub(crate) fn access(path: &Path) -> (u32, u32, u32) {
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+}
+
+/// A pod of the group `node` whose files are the caller's.
+pub(crate) fn pod_layout(top: &Path, name: &str, uid: &str) -> PodLayout {
+    Arc::new(layout(top)).pod(&pod_ref(name, uid), &Group::named("node".to_owned()), None)
+}
+
+/// What is in a directory, sorted.
+#[allow(clippy::unwrap_used)]
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 pub(crate) fn pod_ref(name: &str, uid: &str) -> PodRef {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use wasmnode_core::desired::PullPolicy;
 use wasmnode_core::pod::{PullError, PullErrorKind};
-use wasmnode_images::{Image, ImageError, Images, Program, Reference, Request};
-use wasmnode_provider_api::{Artifact, ArtifactKind, EngineId, EngineName};
+use wasmnode_images::{Engines, Image, ImageError, Images, Program, Reference, Request};
+use wasmnode_provider_api::{Artifact, ArtifactKind, EngineId, EngineName, Target};
 
 use crate::credentials::Keyring;
 
@@ -50,16 +50,20 @@ pub struct PullRequest<'a> {
     pub policy: PullPolicy,
     /// The pod's credentials.
     pub keyring: &'a Keyring,
-    /// The container's command, before variables are replaced: it may name the file that runs.
+    /// The container's command, with variables replaced: it may name the file that runs.
     pub command: &'a [String],
-    /// The container's arguments.
+    /// The container's arguments, with variables replaced.
     pub args: &'a [String],
+    /// Where the file is looked for, as the container's environment says; none: as the image's does.
+    pub path: Option<&'a str>,
+    /// What its code is compiled for; none: the node's own engines.
+    pub target: Option<&'a Target>,
 }
 
 /// Where images come from.
 #[async_trait]
 pub trait Puller: Send + Sync + 'static {
-    /// Before each start of a container: resolves, pulls by policy, compiles. `on_pulling` is called when the
+    /// Before each start of a container: resolves, pulls by policy, compiles for the target. `on_pulling` is called when the
     /// content of an image that this node can run begins to be read from its registry, at most once.
     async fn ensure(
         &self,
@@ -67,7 +71,7 @@ pub trait Puller: Send + Sync + 'static {
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<PulledImage, PullError>;
 
-    /// When a provider cannot load the code: compiles anew what is on disk.
+    /// When a provider cannot load the code: compiles anew what is on disk, for the same target.
     async fn recompile(&self, image: &str, stale: &PulledImage) -> Result<PulledImage, PullError>;
 }
 
@@ -79,6 +83,7 @@ impl Puller for Images {
         on_pulling: &(dyn Fn() + Send + Sync),
     ) -> Result<PulledImage, PullError> {
         let reference = reference(request.image)?;
+        let target = request.target.map(target).transpose()?;
         let credentials = request.keyring.for_image(reference.registry(), reference.repository());
         let request = Request {
             reference: &reference,
@@ -86,9 +91,10 @@ impl Puller for Images {
             credentials: &credentials,
             command: request.command,
             args: request.args,
+            path: request.path,
         };
         let began = Instant::now();
-        let pulled = self.ensure_announced(&request, on_pulling).await;
+        let pulled = self.for_target(target.as_ref()).ensure_announced(&request, on_pulling).await;
         let mut image = from_image(&pulled.map_err(|e| error(&e))?)?;
         // Compiling is part of what the pod waited for.
         image.timing = image.timing.map(|(pull, _)| (pull, signed(began.elapsed()).max(pull)));
@@ -109,6 +115,16 @@ fn reference(image: &str) -> Result<Reference, PullError> {
         kind: PullErrorKind::InvalidName,
         message: format!("Failed to apply default image tag {image:?}: {e}"),
     })
+}
+
+fn target(target: &Target) -> Result<wasmnode_images::Target, PullError> {
+    let id = |name| target.engines.iter().find(|engine| engine.name == name).map(|engine| engine.id.to_string());
+    let base = id(EngineName::Base).ok_or_else(|| PullError {
+        kind: PullErrorKind::Failed,
+        message: "the process that the pod runs in has no engine to compile for".to_owned(),
+    })?;
+    let engines = Engines { base, wasip3: id(EngineName::Wasip3) };
+    Ok(wasmnode_images::Target { engines, program: target.compiler.clone() })
 }
 
 fn policy(policy: PullPolicy) -> wasmnode_images::PullPolicy {
@@ -175,6 +191,8 @@ fn signed(duration: Duration) -> SignedDuration {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use wasmnode_provider_api::Engine;
+
     use super::*;
 
     #[test]
@@ -192,6 +210,17 @@ mod tests {
         for (from, kind) in cases {
             assert_eq!(error(&from).kind, kind, "{from}");
         }
+    }
+
+    #[test]
+    fn code_is_made_for_the_engines_of_the_target() {
+        let engine = |name, digit: &str| Engine { name, id: EngineId::new(digit.repeat(64)).unwrap() };
+        let (base, wasip3) = (engine(EngineName::Base, "a"), engine(EngineName::Wasip3, "b"));
+        let of = |engines: &[Engine]| target(&Target { engines: engines.to_vec(), compiler: "/old".into() });
+        let found = of(&[wasip3.clone(), base]).unwrap();
+        assert_eq!((found.engines.base, found.engines.wasip3), ("a".repeat(64), Some("b".repeat(64))));
+        assert_eq!(found.program, PathBuf::from("/old"));
+        assert_eq!(of(&[wasip3]).unwrap_err().kind, PullErrorKind::Failed);
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod credentials;
 mod exits;
 #[cfg(test)]
 mod fixtures;
+mod groups;
+mod history;
 mod images;
 mod layout;
 mod metrics;
@@ -32,6 +34,7 @@ mod replace;
 mod routes;
 mod site;
 mod supervisor;
+mod survivors;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -39,8 +42,10 @@ mod worker;
 
 pub use context::{Config, LogLimits, NodeState};
 pub use credentials::Keyring;
+pub use groups::{Isolation, IsolationPolicy};
 pub use images::{PullRequest, PulledImage, Puller};
 pub use layout::Layout;
 pub use metrics::{BUCKETS, Counter, Gauge, Histogram, Metrics, Observed};
+pub use own::remove_all;
 pub use ports::{Clock, Ports, Statuses, system_clock};
-pub use supervisor::{Handle, Supervisor, SupervisorError, SupervisorEvent};
+pub use supervisor::{Departure, Handle, Progress, Shutdown, Supervisor, SupervisorError, SupervisorEvent};

@@ -10,9 +10,10 @@ use wasmnode_core::{PodRef, run_id};
 use wasmnode_provider_api::{InvalidId, RunId, SandboxId};
 
 use crate::context::Context;
+use crate::groups::NotPlaced;
 use crate::images::PulledImage;
 use crate::layout::PodLayout;
-use crate::routes::RunEvent;
+use crate::routes::{Happened, RunEvent};
 
 /// The only sandbox of a pod: it is never made anew while the pod lives.
 const SANDBOX_ATTEMPT: u32 = 0;
@@ -21,7 +22,6 @@ const SANDBOX_ATTEMPT: u32 = 0;
 pub(crate) struct Site {
     pub(crate) context: Arc<Context>,
     pub(crate) pod: PodRef,
-    pub(crate) layout: PodLayout,
     /// Messages are boxed: a channel keeps room for dozens, and there are thousands of pods.
     pub(crate) answers: mpsc::Sender<Box<Answer>>,
     pub(crate) mailbox: mpsc::Sender<Box<RunEvent>>,
@@ -36,6 +36,8 @@ pub(crate) enum Answer {
     Event(Event),
     /// The image, to be kept for the start.
     Pulled { container: String, image: String, result: Result<PulledImage, PullError> },
+    /// The image of a container that outlived the agent before, to be kept.
+    Held { container: String, image: PulledImage },
     /// A run of a container that ended, with its message.
     Exited { run: RunId, container: String, event: Event },
     /// Volumes were brought up to date, or not.
@@ -49,13 +51,24 @@ impl Site {
         self.context.now()
     }
 
+    /// Where the pod's files are: from its first mount on, or since an earlier agent's, until it is released.
+    pub(crate) fn layout(&self) -> Result<PodLayout, NotPlaced> {
+        self.context.groups.find(&self.pod).ok_or(NotPlaced)
+    }
+
+    /// Tells the worker what happened to a run, as the provider's own event would.
+    pub(crate) async fn tell(&self, container: &str, attempt: u32, what: Happened) {
+        let event = RunEvent { container: container.to_owned(), attempt, what };
+        let _ = self.mailbox.send(Box::new(event)).await;
+    }
+
     /// Sends an answer. The worker reads as long as it lives; its tasks end with it.
     pub(crate) async fn answer(&self, answer: Answer) {
         let _ = self.answers.send(Box::new(answer)).await;
     }
 
     pub(crate) fn sandbox(&self) -> Result<SandboxId, InvalidId> {
-        SandboxId::new(self.pod.sandbox_id(SANDBOX_ATTEMPT))
+        sandbox(&self.pod)
     }
 
     pub(crate) fn run(&self, container: &str, attempt: u32) -> Result<RunId, InvalidId> {
@@ -66,6 +79,11 @@ impl Site {
     pub(crate) fn record(&self, desired: &Desired, record: wasmnode_core::Record) {
         self.context.ports.recorder.pod(&self.pod, &desired.resource_version, record);
     }
+}
+
+/// The id of a pod's sandbox.
+pub(crate) fn sandbox(pod: &PodRef) -> Result<SandboxId, InvalidId> {
+    SandboxId::new(pod.sandbox_id(SANDBOX_ATTEMPT))
 }
 
 /// The id of one run of a container.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::config::units::GoDuration;
 use crate::run::RunArgs;
+use crate::runner::RunnerArgs;
 use crate::tools::{CompletionsArgs, ImageVerb, InspectArgs, PushArgs};
 use crate::version;
 
@@ -22,11 +24,18 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Register the node and run its pods.
     Agent(AgentArgs),
+    /// End all pods of this node and take no more.
+    Drain(DrainArgs),
+    /// End all pods of this node and remove its directories.
+    Uninstall(UninstallArgs),
     /// Run pods from a file, or one program, without a cluster.
     Run(RunArgs),
     /// Compile wasm from standard input to machine code on standard output; used by the agent.
     #[command(hide = true)]
     Compile(CompileArgs),
+    /// Run the pods of one group in this process; used by the agent.
+    #[command(hide = true)]
+    Runner(RunnerArgs),
     /// Work with the images that `run` uses.
     #[command(subcommand)]
     Image(ImageVerb),
@@ -79,6 +88,41 @@ pub(crate) struct AgentArgs {
     v: Option<u8>,
 }
 
+/// Which node.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Configuration file of the agent (YAML); the defaults without.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the agent's state.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnode")]
+    root_dir: PathBuf,
+}
+
+/// Flags of `drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Time for all pods, such as 90s; what is left then is killed. By default `shutdownGracePeriod`, or one minute; 30
+    /// seconds where no agent runs.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<GoDuration>,
+}
+
+/// Flags of `uninstall`.
+#[derive(Debug, Args)]
+pub(crate) struct UninstallArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Time for all pods, such as 90s; what is left then is killed. By default 30 seconds.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<GoDuration>,
+    /// Do it.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// Flags of a compile job.
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
@@ -99,6 +143,14 @@ pub(crate) enum Engine {
     Base,
     /// Components of WASI 0.3.
     Wasip3,
+}
+
+impl From<PlaceArgs> for Overrides {
+    fn from(args: PlaceArgs) -> Self {
+        // These verbs have no use for the node's name, which the host's need not be fit for.
+        let hostname = Some("localhost".to_owned());
+        Self { config: args.config, root_dir: args.root_dir, hostname, ..Self::default() }
+    }
 }
 
 impl From<AgentArgs> for Overrides {

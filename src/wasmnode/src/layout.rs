@@ -13,9 +13,6 @@ use crate::tmpfs;
 /// release before cannot read gets a new number.
 const VERSION: u32 = 1;
 
-/// Guests run in the agent's process, so all pods are of one isolation group.
-pub(crate) const GROUP: &str = "node";
-
 /// Where things are.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -52,15 +49,19 @@ impl Layout {
         directory(&layout.pki, 0o700)?;
         directory(&layout.root.join("images"), 0o700)?;
         directory(&layout.root.join("code"), 0o755)?;
+        directory(&layout.bin(), 0o755)?;
         directory(&layout.root.join("groups"), 0o755)?;
-        directory(&layout.root.join("groups").join(GROUP), 0o750)?;
         directory(&layout.pod_logs, 0o755)?;
         directory(&layout.container_links, 0o755)?;
         directory(&layout.run, 0o755)?;
         tmpfs::ensure(&layout.run, config.file.run_directory_size.0)?;
         directory(&layout.run.join("groups"), 0o755)?;
-        directory(&layout.run.join("groups").join(GROUP), 0o750)?;
         Ok(layout)
+    }
+
+    /// Programs that runners were started from, by build.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.root.join("bin")
     }
 }
 

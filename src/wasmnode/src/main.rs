@@ -3,11 +3,13 @@
 //! One binary, several verbs. This crate parses, builds and joins; what a node does lives in the crates it wires
 //! together (`docs/architecture.md`).
 
+mod admin;
 mod agent;
 mod args;
 mod compile;
 mod config;
 mod docs;
+mod drain;
 mod exit;
 mod host;
 mod layout;
@@ -15,9 +17,12 @@ mod lock;
 mod log;
 mod metrics;
 mod node;
+mod program;
 mod run;
+mod runner;
 mod tmpfs;
 mod tools;
+mod uninstall;
 mod version;
 mod wire;
 
@@ -50,7 +55,10 @@ fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Run(args) => return run::run(args),
         Verb::Agent(args) => agent::run(Config::load(args.into())?)?,
+        Verb::Drain(args) => drain::run(args)?,
+        Verb::Uninstall(args) => uninstall::run(args)?,
         Verb::Compile(args) => compile::run(&args)?,
+        Verb::Runner(args) => runner::run(&args)?,
         Verb::Config(ConfigVerb::Show(args)) => print(&Config::load(args.into())?.to_yaml())?,
         Verb::Image(verb) => print(&tools::image(verb)?)?,
         Verb::Inspect(args) => print(&tools::inspect(&args)?)?,

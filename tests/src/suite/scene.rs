@@ -78,7 +78,16 @@ impl Scene {
 
     /// Starts an agent that this case may disturb, on a node of its own.
     pub async fn own_agent(&self, config: Value) -> Result<Agent> {
-        let options = AgentOptions { config, ..self.world.agent_options(self.world.take_node()?) };
+        self.own_agent_with(AgentOptions { config, ..self.world.agent_options(self.world.take_node()?) }).await
+    }
+
+    /// The same with a program directory of its own, for cases about programs.
+    pub async fn own_agent_apart(&self, config: Value) -> Result<Agent> {
+        let options = self.world.agent_options(self.world.take_node()?);
+        self.own_agent_with(AgentOptions { config, kept_programs: None, ..options }).await
+    }
+
+    async fn own_agent_with(&self, options: AgentOptions) -> Result<Agent> {
         let agent = Agent::new(self.cluster().await?, options)?;
         self.own(|own| own.logs.push(agent.log()));
         let mut agent = agent;

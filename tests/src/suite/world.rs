@@ -86,7 +86,13 @@ impl World {
 
     /// Options of an agent with a folder of its own.
     pub fn agent_options(&self, node: Node) -> AgentOptions {
-        AgentOptions { directory: self.scratch.join(&node.name), node, config: json!({}), arguments: Vec::new() }
+        AgentOptions {
+            directory: self.scratch.join(&node.name),
+            node,
+            config: json!({}),
+            arguments: Vec::new(),
+            kept_programs: Some(self.scratch.join("programs")),
+        }
     }
 
     /// A node that no other case gets.

@@ -25,6 +25,9 @@ pub use volume::{DownwardItem, FileSource, Item, Projection, Volume, VolumeSourc
 use crate::quantity::Milli;
 use crate::{ObjectRef, PodRef};
 
+/// Priority of the class `system-cluster-critical`, the lower one of those that Kubernetes reserves.
+pub const CRITICAL_PRIORITY: i32 = 2_000_000_000;
+
 /// A pod as the API server wants it now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
@@ -42,6 +45,8 @@ pub struct Desired {
     pub deletion: Option<Deletion>,
     /// `terminationGracePeriodSeconds`, default 30.
     pub grace_seconds: i64,
+    /// `priority`, 0 where there is none.
+    pub priority: i32,
     /// `activeDeadlineSeconds` is a refused field for now; see [`fields`].
     pub restart_policy: RestartPolicy,
     /// Regular containers in spec order.
@@ -99,6 +104,11 @@ pub struct Deletion {
 }
 
 impl Desired {
+    /// Whether the cluster or the node needs it, so that it is the last to end.
+    pub fn is_critical(&self) -> bool {
+        self.priority >= CRITICAL_PRIORITY
+    }
+
     /// The container of that name.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)

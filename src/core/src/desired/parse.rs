@@ -40,6 +40,7 @@ pub fn parse(pod: &v1::Pod) -> Desired {
         annotations: meta.annotations.clone().unwrap_or_default(),
         deletion: deletion(meta, grace_seconds),
         grace_seconds,
+        priority: spec.priority.unwrap_or_default(),
         restart_policy: restart_policy.unwrap_or(RestartPolicy::Always),
         containers,
         volumes,

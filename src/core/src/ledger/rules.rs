@@ -45,6 +45,13 @@ pub(super) fn taints(desired: &Desired, node: &NodeView) -> Result<(), Refusal> 
     Err(Refusal::predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"))
 }
 
+pub(super) fn shutdown(is_closed: bool) -> Result<(), Refusal> {
+    if is_closed {
+        return Err(Refusal::new("NodeShutdown", "Pod was rejected as the node is shutting down."));
+    }
+    Ok(())
+}
+
 // === impl Refusal ===
 
 impl Refusal {

@@ -194,3 +194,32 @@ fn what_an_earlier_agent_admitted_counts_even_where_it_does_not_fit_any_more() {
     assert!(ledger.is_empty());
     assert_eq!(ledger.used("cpu"), 0);
 }
+
+#[test]
+fn a_name_is_held_by_what_still_runs() {
+    let mut ledger = Ledger::new();
+    let (old, new) = (pod("web", "old", &json!({})), pod("web", "new", &json!({})));
+    ledger.hold(&old.pod);
+    assert_eq!(check(&mut ledger, &new), Err(("Wait".to_owned(), "old".to_owned())));
+    ledger.hold(&new.pod);
+    ledger.release(&new.pod);
+    assert_eq!(check(&mut ledger, &new), Err(("Wait".to_owned(), "old".to_owned())));
+    ledger.release(&old.pod);
+    assert_eq!(check(&mut ledger, &new), Ok(()));
+    ledger.hold(&old.pod);
+    assert_eq!((ledger.len(), check(&mut ledger, &new)), (1, Ok(())), "a name that is taken stays");
+}
+
+#[test]
+fn a_node_that_shuts_down_takes_no_more_pods() {
+    let mut ledger = Ledger::new();
+    let old = pod("old", "old", &json!({}));
+    assert_eq!(check(&mut ledger, &old), Ok(()));
+    ledger.close();
+    assert_eq!(check(&mut ledger, &old), Ok(()), "it was admitted");
+    let message = "Pod was rejected as the node is shutting down.";
+    assert_eq!(check(&mut ledger, &pod("new", "new", &json!({}))), refused("NodeShutdown", message));
+    let windows = pod("other", "other", &json!({"os": {"name": "windows"}}));
+    let reason = check(&mut ledger, &windows).err().map(|(reason, _)| reason);
+    assert_eq!(reason.as_deref(), Some("PodOSNotSupported"), "the first reason counts");
+}

@@ -19,16 +19,14 @@ pub struct NodeFact {
 }
 
 impl NodeFact {
-    /// Guests run in the agent's process, so that the node is the only isolation there is.
-    pub fn guests_in_process() -> Self {
-        Self {
-            kind: "wasmnode.dev/Isolation",
-            holds: false,
-            reason: "InAgentProcess",
-            message: "all pods of this node run in the agent's process: the only isolation is the node, and runtime \
-                      handlers that ask for more are refused"
-                .to_owned(),
-        }
+    /// Whether the processes of each isolation group have a user of their own.
+    pub fn isolation(group_users: bool) -> Self {
+        let (reason, message) = if group_users {
+            ("GroupUsers", "isolation groups run in processes of their own, each as a user of its own")
+        } else {
+            ("OneUser", "isolation groups run in processes of their own, but all as the agent's user")
+        };
+        Self { kind: "wasmnode.dev/Isolation", holds: group_users, reason, message: message.to_owned() }
     }
 
     /// Pods have the node's addresses, because there is no pod network.

@@ -155,7 +155,7 @@ pub(super) mod tests {
             runtime_handlers: vec![String::new(), "wasm".to_owned(), "wasm-node".to_owned()],
             pressure: Pressure::default(),
             problems: Vec::new(),
-            conditions: vec![NodeFact::guests_in_process(), NodeFact::node_addresses()],
+            conditions: vec![NodeFact::isolation(false), NodeFact::node_addresses()],
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::container::{Container, Phase};
-use super::{Action, Settings, texts};
+use super::{Action, Exit, PodEnd, Settings, texts};
 use crate::backoff::Backoff;
 use crate::desired::{Desired, Unsupported};
 use crate::{Record, Severity};
@@ -22,6 +22,12 @@ pub struct Body {
     pub(super) containers: Vec<Container>,
     pub(super) mount: Setup,
     pub(super) sandbox: Setup,
+    /// Delays while it is not even known what sandbox the pod will have.
+    pub(super) unresolved: Backoff,
+    /// Cause and time of the latest death of a process that held containers: it is told once for all of them.
+    pub(super) lost: Option<(String, Timestamp)>,
+    /// Why the node ends it, or did.
+    pub(super) end: Option<PodEnd>,
     /// Reason and message of a pod that was not admitted.
     pub(super) refusal: Option<(String, String)>,
     /// Final status that an earlier agent wrote; it is not written anew.
@@ -59,6 +65,13 @@ impl Setup {
             let retry_at = after(now, backoff.next_delay());
             Self::Failed { retry_at, backoff: backoff.clone() }
         };
+        true
+    }
+
+    /// Takes a refusal that has a delay of its own; false when nobody waited for it.
+    pub(super) fn put_off(&mut self, retry_at: Timestamp) -> bool {
+        let Self::InFlight { backoff } = self else { return false };
+        *self = Self::Failed { retry_at, backoff: backoff.clone() };
         true
     }
 
@@ -124,6 +137,18 @@ impl Body {
     /// Index of a container, for changing it with the rest of the body at hand.
     pub(super) fn index(&self, name: &str) -> Option<usize> {
         self.containers.iter().position(|container| container.name == name)
+    }
+
+    /// A process that dies takes several containers of a pod along: one event for all of them.
+    pub(super) fn tell_lost(&mut self, exit: &Exit, actions: &mut Vec<Action>) {
+        let at = exit.finished_at;
+        let told = self.lost.as_ref().is_some_and(|(cause, before)| {
+            *cause == exit.message && at.duration_since(*before).abs() <= SignedDuration::from_secs(1)
+        });
+        if !told {
+            self.lost = Some((exit.message.clone(), at));
+            actions.push(Action::Record(Record::pod(Severity::Warning, "RunnerLost", exit.message.clone())));
+        }
     }
 
     pub(super) fn record(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Exit, PullError, Settings, StartError};
+use super::{Exit, PullError, Settings, StartError, texts};
 use crate::backoff::{Backoff, CrashBackoff};
 
 /// One container of a pod.
@@ -105,6 +105,13 @@ impl Container {
         self.start.reset();
         self.held = None;
         self.phase = Phase::Running { started_at: at, kill_at: None };
+    }
+
+    /// A run ended. Whether there will be another one is decided elsewhere.
+    pub(super) fn ended(&mut self, exit: Exit, container_id: String) {
+        let reason = texts::exit_reason(&exit).to_owned();
+        self.current = Some(Ended { exit, reason, container_id: Some(container_id) });
+        self.phase = Phase::Ended;
     }
 
     /// Whether `attempt` is the run that is alive or being started.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::PodEnd;
 use crate::desired::Desired;
 
 /// Something that happened; every result of an [`super::Action`] comes back as one of these.
@@ -13,9 +14,13 @@ pub enum Event {
     Desired(Arc<Desired>),
     /// The API server has the pod no more (force deletion, or another UID under its name).
     Gone,
+    /// The node ends it. Of several the first one says why, and the shortest grace counts; a pod that is being
+    /// deleted already only gets less time.
+    End(PodEnd),
     /// The volumes are there, or why not: the text of the `FailedMount` event.
     Mounted(Result<(), String>),
-    /// The sandbox is there, or why not: what follows `Failed to create pod sandbox: `.
+    /// The sandbox is there, or why not: what follows `Failed to create pod sandbox: `. A refusal also answers
+    /// [`super::Action::Mount`], where it turns out that the pod will have no sandbox.
     SandboxReady(Result<(), String>),
     /// The registry is being asked for the image's content.
     Pulling {
@@ -99,7 +104,7 @@ pub struct StartError {
     pub message: String,
 }
 
-/// Waiting reasons of containers that cannot start (contract section 4.5).
+/// Reasons of containers that cannot start (contract sections 4.5 and 4.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StartErrorReason {
     /// Something that the spec names is missing or not supported.
@@ -108,6 +113,8 @@ pub enum StartErrorReason {
     CreateContainerError,
     /// The runtime could not enter it.
     RunContainerError,
+    /// Its image has no such program: not a reason to wait, but a run that ended before it began.
+    StartError,
 }
 
 impl StartErrorReason {
@@ -117,6 +124,7 @@ impl StartErrorReason {
             Self::CreateContainerConfigError => "CreateContainerConfigError",
             Self::CreateContainerError => "CreateContainerError",
             Self::RunContainerError => "RunContainerError",
+            Self::StartError => "StartError",
         }
     }
 }
@@ -130,7 +138,7 @@ pub struct Exit {
     pub cause: ExitCause,
     /// Termination message; empty when there is nothing to say.
     pub message: String,
-    /// When it started.
+    /// When it started; 1970 where it never did.
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
@@ -145,4 +153,6 @@ pub enum ExitCause {
     OutOfMemory,
     /// With the process that held it: `Unknown`.
     Lost,
+    /// It never started: `StartError`.
+    NotStarted,
 }

@@ -5,11 +5,12 @@
 //!  bound ────┤                                                                      ▼
 //!            └▶ Preparing ─ volumes, sandbox ─▶ Running ─ all ended ─▶ Terminating ─▶ Released
 //!                   │                             │                    ▲   │
-//!                   └─────── deleted or gone ─────┴────────────────────┘   └ completed ─▶ Finished ─ deleted ─▶ Released
+//!                   └── deleted, gone or ended ───┴────────────────────┘   └ completed ─▶ Finished ─ deleted ─▶ Released
 //! ```
 //!
 //! Terminating stops the containers, then removes the sandbox, then the volumes; a completed pod goes through the same
-//! steps with nothing left to stop and waits, Finished, for its deletion. Nothing ever leads back: a container that
+//! steps with nothing left to stop and waits, Finished, for its deletion. So does one that the node ends, after its
+//! containers were stopped. Nothing ever leads back: a container that
 //! could start again lives in Preparing or Running only.
 //!
 //! Time is a parameter; [`Pod::next_deadline`] is the only clock. Every event is answered in every state, if only by
@@ -18,6 +19,7 @@
 mod action;
 mod body;
 mod container;
+mod end;
 mod event;
 mod image;
 mod preparing;
@@ -35,8 +37,9 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use action::Action;
 use body::Body;
+pub use end::PodEnd;
 pub use event::{Event, Exit, ExitCause, PullError, PullErrorKind, Pulled, StartError, StartErrorReason};
-pub use prior::Prior;
+pub use prior::{LiveRun, Prior};
 pub use status::NodeAddresses;
 use terminating::{Cause, Terminating};
 pub use texts::CONTAINER_ID_PREFIX;
@@ -67,7 +70,7 @@ pub enum Pod {
     Running(Body),
     /// Its containers end, then all it holds is given back.
     Terminating(Terminating),
-    /// It completed and holds nothing; it waits for its deletion.
+    /// It completed, or the node ended it, and it holds nothing; it waits for its deletion.
     Finished(Body),
     /// It is gone from this node.
     Released(Body),
@@ -145,11 +148,12 @@ impl Pod {
     }
 
     /// Whether somebody asked for its end, so that a final status is due for every container.
-    fn is_deleted(&self) -> bool {
+    fn was_ended(&self) -> bool {
         match self {
             Self::Terminating(terminating) => terminating.cause() != Cause::Completed,
+            Self::Finished(body) => body.end.is_some(),
             Self::Released(body) => body.refusal.is_none() && body.frozen.is_none(),
-            Self::Refused(_) | Self::Preparing(_) | Self::Running(_) | Self::Finished(_) => false,
+            Self::Refused(_) | Self::Preparing(_) | Self::Running(_) => false,
         }
     }
 }
@@ -170,7 +174,8 @@ fn waiting_for_deletion(stay: fn(Body) -> Pod, mut body: Body, event: Event, act
             actions.push(Action::Release { delete: false });
             Pod::Released(body)
         }
-        Event::Mounted(_)
+        Event::End(_)
+        | Event::Mounted(_)
         | Event::SandboxReady(_)
         | Event::Pulling { .. }
         | Event::Pulled { .. }

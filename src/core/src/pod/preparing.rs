@@ -2,10 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::body::{Body, Setup};
+use super::body::{Body, Setup, after};
 use super::terminating::{self, Cause};
 use super::{Action, Event, Pod, image};
 use crate::{Record, Severity};
+
+/// First and longest delay before a sandbox that could not be made is tried again.
+pub(super) const SANDBOX_RETRY: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_secs(10), SignedDuration::from_secs(60));
 
 /// Failed mounts are tried again after 500 ms doubling to 2 m 2 s (contract section 10.1).
 pub(super) fn mount(body: &mut Body, actions: &mut Vec<Action>) {
@@ -14,7 +18,7 @@ pub(super) fn mount(body: &mut Body, actions: &mut Vec<Action>) {
 }
 
 fn create_sandbox(body: &mut Body, actions: &mut Vec<Action>) {
-    body.sandbox = Setup::asked(SignedDuration::from_secs(10), SignedDuration::from_secs(60));
+    body.sandbox = Setup::asked(SANDBOX_RETRY.0, SANDBOX_RETRY.1);
     actions.push(Action::CreateSandbox);
 }
 
@@ -28,7 +32,13 @@ pub(super) fn step(mut body: Body, now: Timestamp, event: Event, actions: &mut V
             }
         }
         Event::Gone => return terminating::begin(body, Cause::Gone, now, actions),
-        Event::Mounted(result) => mounted(&mut body, now, result, actions),
+        Event::End(end) => return terminating::end(body, end, now, actions),
+        Event::Mounted(result) => {
+            if mounted(&mut body, now, result, actions) {
+                return start_all(body, now, actions);
+            }
+        }
+        Event::SandboxReady(Err(message)) if body.mount.in_flight() => unresolved(&mut body, now, &message, actions),
         Event::SandboxReady(result) => {
             if sandbox_ready(&mut body, now, result, actions) {
                 return start_all(body, now, actions);
@@ -53,22 +63,37 @@ pub(super) fn step(mut body: Body, now: Timestamp, event: Event, actions: &mut V
     Pod::Preparing(body)
 }
 
-fn mounted(body: &mut Body, now: Timestamp, result: Result<(), String>, actions: &mut Vec<Action>) {
+/// Takes the answer to a mount; true when the sandbox is there already, since it outlived an earlier agent.
+fn mounted(body: &mut Body, now: Timestamp, result: Result<(), String>, actions: &mut Vec<Action>) -> bool {
     if !body.mount.answered(now, result.is_ok()) {
-        return;
+        return false;
     }
     match result {
+        Ok(()) if body.sandbox == Setup::Done => return true,
         Ok(()) => create_sandbox(body, actions),
         Err(message) => actions.push(Action::Record(Record::pod(Severity::Warning, "FailedMount", message))),
     }
+    false
+}
+
+/// Where volumes belong follows from the sandbox that the pod will have: mounting waits as the sandbox would.
+fn unresolved(body: &mut Body, now: Timestamp, message: &str, actions: &mut Vec<Action>) {
+    let retry_at = after(now, body.unresolved.next_delay());
+    if body.mount.put_off(retry_at) {
+        actions.push(Action::Record(no_sandbox(message)));
+    }
+}
+
+fn no_sandbox(message: &str) -> Record {
+    let message = format!("Failed to create pod sandbox: {message}");
+    Record::pod(Severity::Warning, "FailedCreatePodSandBox", message)
 }
 
 fn sandbox_ready(body: &mut Body, now: Timestamp, result: Result<(), String>, actions: &mut Vec<Action>) -> bool {
     let ok = result.is_ok();
     let expected = body.sandbox.answered(now, ok);
     if let (true, Err(message)) = (expected, result) {
-        let message = format!("Failed to create pod sandbox: {message}");
-        actions.push(Action::Record(Record::pod(Severity::Warning, "FailedCreatePodSandBox", message)));
+        actions.push(Action::Record(no_sandbox(&message)));
     }
     expected && ok
 }

@@ -1,18 +1,23 @@
-//! How a pod begins, given what an earlier agent left: its status at the API server and its log files.
+//! How a pod begins, given what an earlier agent left: its status at the API server, its log files, and what runs.
 //!
-//! Guests die with the process that runs them, so that a container which was running has been lost: it shows exit code
-//! 255, reason `Unknown`, and starts again by its policy. What had finished stays finished.
+//! Containers outlive the agent. Those that live go on as if nothing had happened, and how others ended meanwhile is
+//! acted upon as if it had just been told. A container that was running, of which the provider knows nothing, was lost
+//! with the process that held it: it shows exit code 255, reason `Unknown`, and starts again by its policy. What had
+//! finished stays finished.
+
+mod containers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use super::body::{Body, Setup};
-use super::container::{Container, Ended, Phase};
+use super::container::Phase;
 use super::terminating::{self, Cause};
-use super::{Action, Exit, ExitCause, Pod, Settings, StartError, StartErrorReason, preparing, running, status, texts};
+use super::{Action, Exit, Pod, Settings, StartError, StartErrorReason, image, preparing, running, status, texts};
+use crate::backoff::Backoff;
 use crate::desired::Desired;
 use crate::{Record, Severity};
 
@@ -23,7 +28,24 @@ pub struct Prior {
     pub status: Option<PodStatus>,
     /// The highest N of `N.log` per container.
     pub highest_log: BTreeMap<String, u32>,
+    /// Whether the provider has its sandbox.
+    pub sandbox: bool,
+    /// Runs that are alive, by container.
+    pub live: BTreeMap<String, LiveRun>,
+    /// How the latest run of a container ended that does not live, with its number, if nobody acknowledged that.
+    pub exits: BTreeMap<String, (u32, Exit)>,
 }
+
+/// A run that outlived the agent which started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveRun {
+    /// Its number.
+    pub attempt: u32,
+    /// When its code was entered.
+    pub started_at: Timestamp,
+}
+
+// === impl Prior ===
 
 impl Prior {
     fn phase(&self) -> &str {
@@ -63,41 +85,71 @@ pub(super) fn refuse(
     (Pod::Refused(body), actions)
 }
 
-pub(super) fn admit(now: Timestamp, desired: Arc<Desired>, prior: Prior, settings: Settings) -> (Pod, Vec<Action>) {
+pub(super) fn admit(now: Timestamp, desired: Arc<Desired>, mut prior: Prior, settings: Settings) -> (Pod, Vec<Action>) {
     let mut actions = Vec::new();
+    if prior.is_terminal() {
+        // Nothing that ended since can change what was said last.
+        prior.exits.clear();
+    }
+    containers::forget_what_was_told(&desired, &mut prior);
     let mut body = body(now, desired, &prior, settings);
     let cause = if body.desired.deletion.is_some() { Cause::Deleted } else { Cause::Completed };
     if prior.is_terminal() {
         body.frozen = prior.status.map(status::own);
         return (give_back(body, cause, now, &mut actions), actions);
     }
+    for (name, (attempt, exit)) in std::mem::take(&mut prior.exits) {
+        running::ended(&mut body, &name, attempt, now, exit, &mut actions);
+        containers::keep_number(&mut body, &name, &prior.highest_log);
+    }
     if cause == Cause::Deleted {
         return (give_back(body, cause, now, &mut actions), actions);
     }
-    report_unsupported(&body, &mut actions);
-    if refuse_fields(&mut body, &mut actions) {
-        return (Pod::Preparing(body), actions);
+    let pod =
+        if prior.live.is_empty() { begin(body, now, &mut actions) } else { adopt(body, now, &prior, &mut actions) };
+    (pod, actions)
+}
+
+/// Nothing of it runs: it is prepared as a new one is.
+fn begin(mut body: Body, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
+    report_unsupported(&body, actions);
+    if refuse_fields(&mut body, actions) {
+        return Pod::Preparing(body);
     }
-    for index in 0..body.containers.len() {
-        continue_container(&mut body, index, now, &mut actions);
-    }
+    continue_all(&mut body, now, actions);
     if body.all_ended() {
-        return (give_back(body, Cause::Completed, now, &mut actions), actions);
+        return give_back(body, Cause::Completed, now, actions);
     }
-    preparing::mount(&mut body, &mut actions);
-    (Pod::Preparing(body), actions)
+    preparing::mount(&mut body, actions);
+    Pod::Preparing(body)
+}
+
+/// Some of it lives, so that it is prepared. What its fields have to be told was told when it was begun.
+fn adopt(mut body: Body, now: Timestamp, prior: &Prior, actions: &mut Vec<Action>) -> Pod {
+    (body.mount, body.sandbox) = (Setup::Done, Setup::Done);
+    continue_all(&mut body, now, actions);
+    for index in 0..body.containers.len() {
+        image::begin(&mut body, index, now, actions);
+        containers::stop_changed(&mut body, index, prior, now, actions);
+    }
+    Pod::Running(body)
 }
 
 fn body(now: Timestamp, desired: Arc<Desired>, prior: &Prior, settings: Settings) -> Body {
     let seen = prior.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
-    let containers = desired.containers.iter().map(|spec| container(&spec.name, now, prior, settings)).collect();
+    let names = desired.containers.iter().map(|spec| &spec.name);
+    let containers = names.map(|name| containers::recall(name, now, prior, settings)).collect();
+    let (first, cap) = preparing::SANDBOX_RETRY;
     Body {
         desired,
         settings,
         start_time: seen.unwrap_or(now),
         containers,
         mount: Setup::None,
-        sandbox: Setup::None,
+        sandbox: if prior.sandbox { Setup::Done } else { Setup::None },
+        unresolved: Backoff::new(first, cap),
+        lost: None,
+        end: None,
         refusal: None,
         frozen: None,
     }
@@ -106,71 +158,27 @@ fn body(now: Timestamp, desired: Arc<Desired>, prior: &Prior, settings: Settings
 /// An earlier agent may have died before it gave everything back; giving back what is not there does nothing.
 fn give_back(mut body: Body, cause: Cause, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
     body.mount = Setup::Done;
-    terminating::begin(body, cause, now, actions)
+    terminating::resume(body, cause, now, actions)
 }
 
-fn container(name: &str, now: Timestamp, prior: &Prior, settings: Settings) -> Container {
-    let mut container = Container::new(name, settings, &prior.highest_log);
-    let Some(status) = prior.container(name) else { return container };
-    container.image_id.clone_from(&status.image_id);
-    let state = status.state.clone().unwrap_or_default();
-    let last = status.last_state.clone().and_then(|state| state.terminated).map(ended);
-    if let Some(run) = state.running {
-        let started_at = run.started_at.map_or(now, |time| time.0);
-        container.current = Some(lost(started_at, now, status.container_id.clone()));
-        container.previous = last;
-    } else if let Some(terminated) = state.terminated {
-        container.current = Some(ended(terminated));
-        container.previous = last;
-    } else {
-        container.current = last;
-    }
-    if container.current.is_some() || status.restart_count > 0 {
-        container.ran = true;
-        container.attempt = container.attempt.max(u32::try_from(status.restart_count).unwrap_or(0));
-    }
-    container
-}
-
-fn lost(started_at: Timestamp, now: Timestamp, container_id: Option<String>) -> Ended {
-    let exit = Exit {
-        code: 255,
-        cause: ExitCause::Lost,
-        message: texts::LOST.to_owned(),
-        started_at,
-        finished_at: now.max(started_at),
-    };
-    let reason = texts::exit_reason(&exit).to_owned();
-    Ended { exit, reason, container_id }
-}
-
-fn ended(terminated: ContainerStateTerminated) -> Ended {
-    let at = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
-        time.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
-    };
-    let reason = terminated.reason.unwrap_or_default();
-    let cause = match reason.as_str() {
-        "OOMKilled" => ExitCause::OutOfMemory,
-        "Unknown" => ExitCause::Lost,
-        _ => ExitCause::Ended,
-    };
-    let (started_at, finished_at) = (at(terminated.started_at), at(terminated.finished_at));
-    let message = terminated.message.unwrap_or_default();
-    let exit = Exit { code: terminated.exit_code, cause, message, started_at, finished_at };
-    Ended { exit, reason, container_id: terminated.container_id }
-}
-
-/// Decides about a container that ended before this agent started.
-fn continue_container(body: &mut Body, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
-    let Some(Ended { exit, .. }) = &body.containers[index].current else { return };
-    let code = exit.code;
-    let name = body.containers[index].name.clone();
-    let policy = body.desired.restart_policy;
-    if body.desired.container(&name).is_some_and(|container| container.restarts(policy, code)) {
-        // Where it waits, it does so in its back-off; else it starts when the pod is prepared.
-        running::schedule_restart(body, index, now, actions);
-    } else {
-        body.containers[index].phase = Phase::Ended;
+/// Decides about the containers that ended before this agent started.
+fn continue_all(body: &mut Body, now: Timestamp, actions: &mut Vec<Action>) {
+    for index in 0..body.containers.len() {
+        let container = &mut body.containers[index];
+        let Some(ended) = container.current.as_ref() else { continue };
+        if matches!(container.phase, Phase::CrashLoop { .. }) {
+            continue;
+        }
+        let code = ended.exit.code;
+        let name = container.name.clone();
+        let policy = body.desired.restart_policy;
+        if body.desired.container(&name).is_some_and(|spec| spec.restarts(policy, code)) {
+            // Where it waits, it does so in its back-off; else it starts when the pod is prepared.
+            body.containers[index].phase = Phase::Waiting;
+            running::schedule_restart(body, index, now, actions);
+        } else {
+            body.containers[index].phase = Phase::Ended;
+        }
     }
 }
 

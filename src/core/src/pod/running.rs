@@ -5,12 +5,11 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::body::{Body, after, stop_window};
-use super::container::{Ended, Phase};
+use super::container::{Container, Ended, Phase};
 use super::terminating::{self, Cause};
-use super::{Action, Event, Exit, Pod, StartError, StartErrorReason, image, texts};
+use super::{Action, Event, Exit, ExitCause, Pod, StartError, StartErrorReason, image, texts};
 use crate::Severity::{Normal, Warning};
 use crate::desired::Desired;
-use crate::run_id;
 
 /// How often a missing object is looked for again; the kubelet's retry after a sync error.
 const CONFIG_RETRY: SignedDuration = SignedDuration::from_secs(10);
@@ -26,13 +25,16 @@ pub(super) fn step(mut body: Body, now: Timestamp, event: Event, actions: &mut V
         }
         Event::Desired(desired) => desired_changed(&mut body, now, desired, actions),
         Event::Gone => return terminating::begin(body, Cause::Gone, now, actions),
+        Event::End(end) => return terminating::end(body, end, now, actions),
         Event::Pulling { container } => image::pulling(&mut body, &container, actions),
         Event::Pulled { container, image, result } => {
             image::pulled(&mut body, &container, &image, now, result, actions);
         }
         Event::Started { container, attempt, result } => {
-            if started(&mut body, &container, attempt, now, result, actions) {
-                stop_if_changed(&mut body, &container, now, actions);
+            match started(&mut body, &container, attempt, now, result, actions) {
+                Entered::Alive => stop_if_changed(&mut body, &container, now, actions),
+                Entered::Ended => go_on(&mut body, &container, now, actions),
+                Entered::Failed | Entered::Unexpected => {}
             }
         }
         Event::Exited { container, attempt, exit } => exited(&mut body, &container, attempt, now, exit, actions),
@@ -71,7 +73,7 @@ fn desired_changed(body: &mut Body, now: Timestamp, desired: Arc<Desired>, actio
     }
 }
 
-fn stop_if_changed(body: &mut Body, name: &str, now: Timestamp, actions: &mut Vec<Action>) {
+pub(super) fn stop_if_changed(body: &mut Body, name: &str, now: Timestamp, actions: &mut Vec<Action>) {
     let window = stop_window(body.desired.grace_seconds);
     let Some(container) = body.container_mut(name) else { return };
     let Phase::Running { kill_at: kill_at @ None, .. } = &mut container.phase else { return };
@@ -85,7 +87,20 @@ fn stop_if_changed(body: &mut Body, name: &str, now: Timestamp, actions: &mut Ve
     actions.push(Action::Stop { container: name.to_owned(), attempt });
 }
 
-/// Takes the answer to a start; true when the run is alive.
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// The run is alive.
+    Alive,
+    /// There was none: its number is free, and it is tried again.
+    Failed,
+    /// It ended before it began.
+    Ended,
+    /// Nobody waited for that answer.
+    Unexpected,
+}
+
+/// Takes the answer to a start.
 pub(super) fn started(
     body: &mut Body,
     name: &str,
@@ -93,33 +108,53 @@ pub(super) fn started(
     now: Timestamp,
     result: Result<Timestamp, StartError>,
     actions: &mut Vec<Action>,
-) -> bool {
-    let Some(container) = body.container_mut(name) else { return false };
+) -> Entered {
+    let container_id = texts::container_id(&body.desired.pod, name, attempt);
+    let Some(container) = body.container_mut(name) else { return Entered::Unexpected };
     if container.phase != Phase::Starting || container.attempt != attempt {
-        return false;
+        return Entered::Unexpected;
     }
     match result {
         Ok(at) => {
             container.started(at);
             body.record(actions, Normal, "Created", name, "Container created");
             body.record(actions, Normal, "Started", name, "Container started");
-            true
+            Entered::Alive
         }
         Err(error) => {
-            let delay = match error.reason {
-                StartErrorReason::CreateContainerConfigError => CONFIG_RETRY,
-                StartErrorReason::CreateContainerError | StartErrorReason::RunContainerError => {
-                    container.start.next_delay()
-                }
-            };
-            // No run came of it, so that its number is free: the next one takes it.
-            (container.attempt, container.ran) = attempt.checked_sub(1).map_or((0, false), |last| (last, true));
             let message = format!("Error: {}", error.message);
-            container.phase = Phase::StartFailed { error, retry_at: Some(after(now, delay)) };
+            let entered = not_started(container, container_id, attempt, now, error);
             body.record(actions, Warning, "Failed", name, message);
-            false
+            entered
         }
     }
+}
+
+fn not_started(
+    container: &mut Container,
+    container_id: String,
+    attempt: u32,
+    now: Timestamp,
+    error: StartError,
+) -> Entered {
+    let delay = match error.reason {
+        StartErrorReason::CreateContainerConfigError => CONFIG_RETRY,
+        StartErrorReason::CreateContainerError | StartErrorReason::RunContainerError => container.start.next_delay(),
+        StartErrorReason::StartError => {
+            container.started(Timestamp::UNIX_EPOCH);
+            container.ended(never_began(error.message, now), container_id);
+            return Entered::Ended;
+        }
+    };
+    // No run came of it, so that its number is free: the next one takes it.
+    (container.attempt, container.ran) = attempt.checked_sub(1).map_or((0, false), |last| (last, true));
+    container.phase = Phase::StartFailed { error, retry_at: Some(after(now, delay)) };
+    Entered::Failed
+}
+
+/// Contract section 4.6.
+fn never_began(message: String, now: Timestamp) -> Exit {
+    Exit { code: 128, cause: ExitCause::NotStarted, message, started_at: Timestamp::UNIX_EPOCH, finished_at: now }
 }
 
 /// Takes an exit; true when the run was alive. An exit that overtook the start's answer implies it.
@@ -131,26 +166,29 @@ pub(super) fn ended(
     exit: Exit,
     actions: &mut Vec<Action>,
 ) -> bool {
-    let started_at = exit.started_at;
     if !body.container_mut(name).is_some_and(|container| container.is_current(attempt)) {
         return false;
     }
-    started(body, name, attempt, now, Ok(started_at), actions);
-    let sandbox = body.desired.pod.sandbox_id(0);
+    started(body, name, attempt, now, Ok(exit.started_at), actions);
+    if exit.cause == ExitCause::Lost {
+        body.tell_lost(&exit, actions);
+    }
+    let container_id = texts::container_id(&body.desired.pod, name, attempt);
     let Some(container) = body.container_mut(name) else { return false };
-    let container_id = format!("{}{}", texts::CONTAINER_ID_PREFIX, run_id(&sandbox, name, attempt));
-    let reason = texts::exit_reason(&exit).to_owned();
-    container.current = Some(Ended { exit, reason, container_id: Some(container_id) });
-    container.phase = Phase::Ended;
+    container.ended(exit, container_id);
     true
 }
 
 fn exited(body: &mut Body, name: &str, attempt: u32, now: Timestamp, exit: Exit, actions: &mut Vec<Action>) {
-    let code = exit.code;
-    if !ended(body, name, attempt, now, exit, actions) {
-        return;
+    if ended(body, name, attempt, now, exit, actions) {
+        go_on(body, name, now, actions);
     }
+}
+
+/// What follows the end of a run.
+fn go_on(body: &mut Body, name: &str, now: Timestamp, actions: &mut Vec<Action>) {
     let Some(index) = body.index(name) else { return };
+    let Some(Ended { exit: Exit { code, .. }, .. }) = body.containers[index].current else { return };
     let policy = body.desired.restart_policy;
     let wanted = body.desired.container(name).is_some_and(|container| container.restarts(policy, code));
     if body.containers[index].changed || wanted {
@@ -171,7 +209,9 @@ pub(super) fn schedule_restart(body: &mut Body, index: usize, now: Timestamp, ac
     let Some(Ended { exit, .. }) = &container.current else { return false };
     // An end that lies ahead is a clock that was set back since; nobody waits for that.
     let finished = exit.finished_at.min(now);
-    let due = container.crash.due(exit.started_at, finished);
+    // What never began did not run for long either.
+    let began = if exit.cause == ExitCause::NotStarted { finished } else { exit.started_at };
+    let due = container.crash.due(began, finished);
     if due <= now || std::mem::take(&mut container.changed) {
         return true;
     }

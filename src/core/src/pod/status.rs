@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Pod;
 use super::body::{Body, Setup};
 use super::container::{Container, Phase};
+use super::{Pod, PodEnd};
 
 /// Addresses of the node, primary family first. Until pods have addresses of their own, theirs too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ impl Pod {
         let mut status = PodStatus {
             observed_generation: body.desired.generation,
             phase: Some(facts.phase.to_owned()),
+            reason: facts.end.map(|end| end.reason.clone().into_owned()),
+            message: facts.end.map(|end| end.message.clone().into_owned()),
             start_time: Some(Time(whole_second(body.start_time))),
             container_statuses: Some(containers::statuses(self, facts.final_states)),
             ..PodStatus::default()
@@ -54,17 +56,21 @@ pub(super) fn whole_second(at: Timestamp) -> Timestamp {
 }
 
 /// What follows from the containers as a whole.
-struct Facts {
+struct Facts<'a> {
     phase: &'static str,
     /// Containers that never ended get a final state (contract section 4.11).
     final_states: bool,
+    /// Why the node ended it; withheld like the phase.
+    end: Option<&'a PodEnd>,
 }
 
-impl Facts {
-    fn of(pod: &Pod) -> Self {
+impl<'a> Facts<'a> {
+    fn of(pod: &'a Pod) -> Self {
         let over = pod.body().containers.iter().all(|container| matches!(container.phase, Phase::Ended));
-        let final_states = pod.is_deleted() && over;
-        Self { phase: phase(&pod.body().containers, final_states), final_states }
+        let final_states = pod.was_ended() && over;
+        let end = pod.body().end.as_ref().filter(|_| over);
+        let phase = if end.is_some() { "Failed" } else { phase(&pod.body().containers, final_states) };
+        Self { phase, final_states, end }
     }
 }
 

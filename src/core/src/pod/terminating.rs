@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::body::{Body, Setup, after, stop_window};
 use super::container::Phase;
-use super::{Action, Event, Pod, running};
+use super::running::{self, Entered};
+use super::{Action, Event, Pod, PodEnd};
 use crate::Severity::Normal;
 
 /// A pod that gives back what it holds.
@@ -13,6 +14,8 @@ pub struct Terminating {
     body: Body,
     cause: Cause,
     stage: Stage,
+    /// Longest grace that the node allows.
+    limit: Option<SignedDuration>,
 }
 
 /// Why a pod ends.
@@ -24,6 +27,8 @@ pub(super) enum Cause {
     Deleted,
     /// The API server has it no more.
     Gone,
+    /// The node ends it.
+    Ended,
 }
 
 /// What is being waited for.
@@ -50,9 +55,26 @@ pub(super) fn begin(mut body: Body, cause: Cause, now: Timestamp, actions: &mut 
             *setup = Setup::Done;
         }
     }
-    let mut terminating = Terminating { body, cause, stage: Stage::Containers };
+    let limit = body.end.as_ref().and_then(|end| end.grace);
+    let mut terminating = Terminating { body, cause, stage: Stage::Containers, limit };
     terminating.stop_all(now, actions);
     terminating.advance(actions)
+}
+
+/// Begins the end of a pod that the node decided.
+pub(super) fn end(mut body: Body, end: PodEnd, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
+    body.end = Some(end);
+    begin(body, Cause::Ended, now, actions)
+}
+
+/// Goes on with the end of a pod that an earlier agent may have begun: of the grace only what is left counts.
+pub(super) fn resume(body: Body, cause: Cause, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
+    let latest = body.desired.deletion.map(|deletion| deletion.at.max(after(now, stop_window(0))));
+    let mut pod = begin(body, cause, now, actions);
+    if let (Pod::Terminating(terminating), Some(latest)) = (&mut pod, latest) {
+        terminating.kill_by(latest);
+    }
+    pod
 }
 
 impl Terminating {
@@ -67,21 +89,23 @@ impl Terminating {
     pub(super) fn step(mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) -> Pod {
         match event {
             Event::Desired(desired) => {
-                if desired.deletion.is_some() && self.cause == Cause::Completed {
+                if desired.deletion.is_some() && self.cause != Cause::Gone {
                     self.cause = Cause::Deleted;
                 }
                 self.body.desired = desired;
                 self.shorten(now);
             }
             Event::Gone => self.cause = Cause::Gone,
+            Event::End(end) => self.limit(end.grace, now),
             Event::Mounted(_) => settle(&mut self.body.mount),
-            Event::SandboxReady(_) => settle(&mut self.body.sandbox),
+            // One of them: the sandbox is asked for when the mount is done.
+            Event::SandboxReady(_) if self.body.sandbox.in_flight() => settle(&mut self.body.sandbox),
+            Event::SandboxReady(_) => settle(&mut self.body.mount),
             Event::Started { container, attempt, result } => {
-                let failed = result.is_err();
-                if running::started(&mut self.body, &container, attempt, now, result, actions) {
-                    self.stop_all(now, actions);
-                } else if failed {
-                    self.end(&container);
+                match running::started(&mut self.body, &container, attempt, now, result, actions) {
+                    Entered::Alive => self.stop_all(now, actions),
+                    Entered::Failed => self.end(&container),
+                    Entered::Ended | Entered::Unexpected => {}
                 }
             }
             Event::Exited { container, attempt, exit } => {
@@ -110,7 +134,13 @@ impl Terminating {
 
     fn window(&self) -> SignedDuration {
         let seconds = self.body.desired.deletion.map_or(self.body.desired.grace_seconds, |d| d.grace_seconds);
-        stop_window(seconds)
+        let window = stop_window(seconds);
+        self.limit.map_or(window, |limit| window.min(limit.max(stop_window(0))))
+    }
+
+    fn limit(&mut self, grace: Option<SignedDuration>, now: Timestamp) {
+        self.limit = self.limit.into_iter().chain(grace).min();
+        self.shorten(now);
     }
 
     /// All at once; each has the whole grace.
@@ -132,7 +162,10 @@ impl Terminating {
 
     /// Grace only ever shrinks (contract section 4.9).
     fn shorten(&mut self, now: Timestamp) {
-        let deadline = after(now, self.window());
+        self.kill_by(after(now, self.window()));
+    }
+
+    fn kill_by(&mut self, deadline: Timestamp) {
         for container in &mut self.body.containers {
             if let Phase::Running { kill_at: Some(kill_at), .. } = &mut container.phase {
                 *kill_at = (*kill_at).min(deadline);
@@ -141,9 +174,7 @@ impl Terminating {
     }
 
     fn end(&mut self, name: &str) {
-        if let Some(container) = self.body.container_mut(name)
-            && !container.may_run()
-        {
+        if let Some(container) = self.body.container_mut(name) {
             container.phase = Phase::Ended;
         }
     }
@@ -174,7 +205,7 @@ impl Terminating {
 
     fn done(self, actions: &mut Vec<Action>) -> Pod {
         match self.cause {
-            Cause::Completed => Pod::Finished(self.body),
+            Cause::Completed | Cause::Ended => Pod::Finished(self.body),
             Cause::Deleted => {
                 actions.push(Action::Release { delete: true });
                 Pod::Released(self.body)

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{Exit, ExitCause};
 use crate::desired::Unsupported;
-use crate::{PodRef, Record, Severity};
+use crate::{PodRef, Record, Severity, run_id};
 
 /// What stands before a run id in containerID, and before the version in containerRuntimeVersion.
 pub const CONTAINER_ID_PREFIX: &str = "wasmtime://";
@@ -14,6 +14,14 @@ pub(super) const LOST: &str = "cause unknown, the agent was restarted";
 
 /// Final state of a container that has none when its pod ends (contract section 4.11).
 pub(super) const NOT_LOCATED: &str = "The container could not be located when the pod was terminated";
+
+/// Why a pod ended with its node (contract section 4.12).
+pub(super) const SHUTDOWN: &str = "Pod was terminated in response to imminent node shutdown.";
+
+/// containerID of one run. A pod has one sandbox only.
+pub(super) fn container_id(pod: &PodRef, container: &str, attempt: u32) -> String {
+    format!("{CONTAINER_ID_PREFIX}{}", run_id(&pod.sandbox_id(0), container, attempt))
+}
 
 /// The event about a field that has no effect.
 pub(super) fn not_honoured(field: &Unsupported) -> Record {
@@ -25,6 +33,7 @@ pub(super) fn exit_reason(exit: &Exit) -> &'static str {
     match exit.cause {
         ExitCause::OutOfMemory => "OOMKilled",
         ExitCause::Lost => "Unknown",
+        ExitCause::NotStarted => "StartError",
         ExitCause::Ended if exit.code == 0 => "Completed",
         ExitCause::Ended => "Error",
     }
@@ -36,6 +45,11 @@ pub(super) fn back_off_restarting(container: &str, pod: &PodRef) -> String {
 
 pub(super) fn crash_loop(delay: SignedDuration, container: &str, pod: &PodRef) -> String {
     format!("back-off {} restarting failed container={container} pod={pod}", go_duration(delay))
+}
+
+/// The delay that [`crash_loop`] speaks of.
+pub(super) fn crash_loop_delay(message: &str) -> Option<SignedDuration> {
+    message.strip_prefix("back-off ")?.split(' ').next()?.parse().ok()
 }
 
 pub(super) fn pulled(image: &str, size_bytes: u64, timing: Option<(SignedDuration, SignedDuration)>) -> String {
@@ -81,7 +95,10 @@ mod tests {
             (3_600_500, "1h0m0.5s"),
         ];
         for (millis, text) in cases {
-            assert_eq!(go_duration(SignedDuration::from_millis(millis)), text);
+            let delay = SignedDuration::from_millis(millis);
+            assert_eq!(go_duration(delay), text);
+            let pod = PodRef { namespace: "n".to_owned(), name: "p".to_owned(), uid: "u".to_owned() };
+            assert_eq!(crash_loop_delay(&crash_loop(delay, "c", &pod)), Some(delay));
         }
     }
 }

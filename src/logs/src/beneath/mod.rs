@@ -6,6 +6,7 @@
 //! `RESOLVE_NO_SYMLINKS`, only regular files are opened, and reads are bounded. Checking a path first and opening
 //! it afterwards was rejected: the answer can change in between.
 
+mod owner;
 mod remove;
 
 use std::fs::File;
@@ -14,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+pub use owner::Owner;
 
 /// A directory below which untrusted paths are resolved.
 #[derive(Debug)]
@@ -59,9 +62,16 @@ impl Root {
 
     /// Creates the directory `relative` and the missing ones above it, each with exactly `mode`.
     pub fn create_dirs(&self, relative: &Path, mode: u32) -> io::Result<Self> {
+        self.create_dirs_for(relative, mode, Owner::CALLER)
+    }
+
+    /// Creates the directory `relative` and the missing ones above it, each with exactly `mode` and for that owner.
+    /// Those that the caller owns already are handed over, too: they may be from before a crash.
+    pub fn create_dirs_for(&self, relative: &Path, mode: u32, owner: Owner) -> io::Result<Self> {
         let mut current = Self(self.0.try_clone()?);
         for part in parts(relative)? {
             current = current.create_dir(Path::new(part), Mode::from_raw_mode(mode))?;
+            current.hand_over(owner)?;
         }
         Ok(current)
     }
@@ -92,6 +102,11 @@ impl Root {
     /// [`io::ErrorKind::CrossesDevices`]. Directories too deep to hold open are moved up first.
     pub fn remove_tree(&self, relative: &Path) -> io::Result<()> {
         remove::tree(self, relative).map_err(|e| named(e, relative))
+    }
+
+    /// Removes the directory `relative` if it is empty. Whether it is gone now.
+    pub fn remove_empty(&self, relative: &Path) -> io::Result<bool> {
+        remove::empty(self, relative).map_err(|e| named(e, relative))
     }
 
     /// Names of at most `max` entries; an error of kind [`io::ErrorKind::InvalidData`] when there are more. Names

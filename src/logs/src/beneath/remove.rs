@@ -25,21 +25,36 @@ struct Removal {
     refills: u32,
 }
 
+/// Removes the directory `relative` unless something is in it. Whether it is gone.
+pub(super) fn empty(root: &Root, relative: &Path) -> io::Result<bool> {
+    let Some((parent, name)) = locate(root, relative)? else { return Ok(true) };
+    match unlinkat(&parent, name.as_c_str(), AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
 pub(super) fn tree(root: &Root, relative: &Path) -> io::Result<()> {
-    let parent = match relative.parent().filter(|p| !p.as_os_str().is_empty()) {
-        Some(parent) => match root.dir(parent) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?.0,
-        },
-        None => root.0.try_clone()?,
-    };
-    let name = relative.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = CString::new(name.as_encoded_bytes())?;
+    let Some((parent, name)) = locate(root, relative)? else { return Ok(()) };
     if remove_entry(&parent, &name)? {
         return Ok(());
     }
     let top = open_dir(&parent, &name)?;
     Removal { stack: vec![(top, name)], moved: 0, refills: 0 }.run(&parent)
+}
+
+/// The directory that holds the last element of `relative`, and that element's name. None: there is no such directory.
+fn locate(root: &Root, relative: &Path) -> io::Result<Option<(OwnedFd, CString)>> {
+    let parent = match relative.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(parent) => match root.dir(parent) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?.0,
+        },
+        None => root.0.try_clone()?,
+    };
+    let name = relative.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(Some((parent, CString::new(name.as_encoded_bytes())?)))
 }
 
 // === impl Removal ===

@@ -106,3 +106,65 @@ fn refuses_directories_with_too_many_names() {
     assert_eq!(root.names(5).unwrap().len(), 5);
     assert!(root.names(4).is_err());
 }
+
+/// A user id, where tests may change owners.
+fn user() -> Option<u32> {
+    let file = tempfile::tempfile().unwrap();
+    Some(1_900_000_000).filter(|user| Owner::user(Some(*user)).give(&file).is_ok())
+}
+
+fn owner(path: std::path::PathBuf) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    (metadata.uid(), metadata.gid())
+}
+
+#[test]
+fn what_is_made_for_someone_is_theirs() {
+    let (dir, root) = root();
+    let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let theirs = user().map_or(me, |user| (user, user));
+    std::fs::create_dir(dir.path().join("a")).unwrap();
+    root.create_dirs_for(Path::new("a/b"), 0o755, Owner::user(user())).unwrap();
+    assert_eq!((owner(dir.path().join("a")), owner(dir.path().join("a/b"))), (theirs, theirs));
+    root.create_dirs_for(Path::new("g"), 0o755, Owner::group(user())).unwrap();
+    assert_eq!(owner(dir.path().join("g")), (me.0, theirs.1));
+    assert_eq!(root.dir(Path::new("g")).unwrap().group().unwrap(), theirs.1);
+    // Once it is another one's it stays so.
+    let other = user().map(|user| user + 1);
+    root.create_dirs_for(Path::new("a/b"), 0o755, Owner::user(other)).unwrap();
+    assert_eq!(owner(dir.path().join("a/b")), theirs);
+    assert!(root.create_dirs_for(Path::new("a/../b"), 0o755, Owner::user(user())).is_err());
+}
+
+#[test]
+fn a_tree_is_handed_over_without_what_links_lead_to() {
+    let (dir, root) = root();
+    let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let theirs = user().map_or(me, |user| (user, user));
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("keep"), "x").unwrap();
+    root.create_dirs(Path::new("top/a/b"), 0o755).unwrap();
+    std::fs::write(dir.path().join("top/a/file"), "x").unwrap();
+    symlink(outside.path(), dir.path().join("top/a/up")).unwrap();
+    symlink(outside.path().join("keep"), dir.path().join("top/link")).unwrap();
+    root.chown_tree(Path::new("top"), Owner::user(user())).unwrap();
+    for path in ["top", "top/a", "top/a/b", "top/a/file", "top/a/up", "top/link"] {
+        assert_eq!(owner(dir.path().join(path)), theirs, "{path}");
+    }
+    assert_eq!((owner(outside.path().to_owned()), owner(outside.path().join("keep"))), (me, me));
+    assert!(root.chown_tree(Path::new("top/a/up"), Owner::user(user())).is_err(), "a link is no tree");
+}
+
+#[test]
+fn only_empty_directories_are_removed_as_such() {
+    let (dir, root) = root();
+    root.create_dirs(Path::new("a/b"), 0o755).unwrap();
+    symlink("a", dir.path().join("link")).unwrap();
+    assert!(!root.remove_empty(Path::new("a")).unwrap());
+    assert!(root.remove_empty(Path::new("a/b")).unwrap());
+    assert!(root.remove_empty(Path::new("a")).unwrap());
+    assert!(root.remove_empty(Path::new("a")).unwrap(), "gone already");
+    assert!(root.remove_empty(Path::new("none/b")).unwrap());
+    assert!(root.remove_empty(Path::new("link")).is_err());
+}

@@ -49,6 +49,8 @@ pub struct Reader {
     /// Gone when everything was read, after an error, and while a call of `next` is under way.
     cursor: Option<Cursor>,
     follow: bool,
+    /// Between two looks for more.
+    pause: Duration,
     ended: CancellationToken,
 }
 
@@ -68,7 +70,13 @@ impl Reader {
     ) -> io::Result<Self> {
         let follow = options.follow;
         let cursor = blocking(move || Cursor::open(&root, &relative, &options)).await??;
-        Ok(Self { cursor: Some(cursor), follow, ended })
+        Ok(Self { cursor: Some(cursor), follow, pause: POLL, ended })
+    }
+
+    /// Looks for more after each `pause`, where somebody sits before a terminal.
+    #[must_use]
+    pub fn looking_every(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// The next piece of the log, at most a few dozen KiB; `None` at its end. Waits when following.
@@ -92,7 +100,7 @@ impl Reader {
                     return Some(Ok(bytes));
                 }
                 Step::Idle => tokio::select! {
-                    () = tokio::time::sleep(POLL) => {}
+                    () = tokio::time::sleep(self.pause) => {}
                     () = self.ended.cancelled() => {}
                 },
             }

@@ -118,6 +118,12 @@ impl StreamWriter {
     pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.shared.write(self.stream, |splitter, emit| splitter.push(bytes, emit))
     }
+
+    /// Writes the unfinished line as a partial one, for somebody who waits for a prompt. Errors are those of
+    /// [`Self::write`].
+    pub fn flush(&self) -> io::Result<()> {
+        self.shared.write(self.stream, Splitter::finish)
+    }
 }
 
 // === impl Shared ===

@@ -55,6 +55,17 @@ fn dropping_the_last_handle_writes_the_unfinished_line() {
 }
 
 #[test]
+fn a_prompt_is_written_before_its_line_ends() {
+    let (_dir, path) = log();
+    let out = Writer::open(&path, 1 << 20, 2).unwrap().stream(Stream::Stdout);
+    for piece in ["name? ", "", "\n", "hi ", "you\n"] {
+        out.write(piece.as_bytes()).unwrap();
+        out.flush().unwrap();
+    }
+    assert_eq!(messages(&path), ["stdout P name? ", "stdout F ", "stdout P hi ", "stdout F you"]);
+}
+
+#[test]
 fn an_existing_file_is_continued_after_its_torn_line() {
     let (_dir, path) = log();
     std::fs::write(&path, "2026-01-02T15:04:05Z stdout F cu").unwrap();

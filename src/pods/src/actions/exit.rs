@@ -33,17 +33,33 @@ pub(crate) async fn conclude(
     attempt: u32,
     exit: provider::Exit,
 ) {
-    let message = message(&site, &desired, &container, attempt, &exit).await;
-    let run = exit.run;
-    let exit = Exit {
+    let told = told(&site, &desired, &container, attempt, &exit).await;
+    let (run, exit) = (exit.run, told);
+    let event = Event::Exited { container: container.clone(), attempt, exit };
+    site.answer(Answer::Exited { run, container, event }).await;
+}
+
+/// How a run ended, with its message.
+pub(crate) async fn told(
+    site: &Site,
+    desired: &Arc<Desired>,
+    container: &str,
+    attempt: u32,
+    exit: &provider::Exit,
+) -> Exit {
+    let cause = cause(exit.reason);
+    let message = match cause {
+        // The program had no chance to say anything; why its process is gone is the same for all of them.
+        ExitCause::Lost => cut(exit.message.clone(), MAX_POD_MESSAGES / desired.containers.len().max(1)),
+        _ => message(site, desired, container, attempt, exit).await,
+    };
+    Exit {
         code: exit.code,
-        cause: cause(exit.reason),
+        cause,
         message,
         started_at: timestamp(exit.started_at, site.now()),
         finished_at: timestamp(exit.finished_at, site.now()),
-    };
-    let event = Event::Exited { container: container.clone(), attempt, exit };
-    site.answer(Answer::Exited { run, container, event }).await;
+    }
 }
 
 fn cause(reason: provider::ExitReason) -> ExitCause {
@@ -63,8 +79,9 @@ pub(crate) fn timestamp(time: SystemTime, now: Timestamp) -> Timestamp {
 }
 
 async fn message(site: &Site, desired: &Arc<Desired>, name: &str, attempt: u32, exit: &provider::Exit) -> String {
-    let (layout, spec, of, ended) = (site.layout.clone(), Arc::clone(desired), name.to_owned(), exit.clone());
+    let (layout, spec, of, ended) = (site.layout(), Arc::clone(desired), name.to_owned(), exit.clone());
     let written = blocking::io(move || {
+        let layout = layout?;
         Ok(spec.container(&of).map(|container| written(&layout, &spec, container, attempt, &ended)))
     });
     let written = written.await.ok().flatten().unwrap_or_default();
@@ -75,10 +92,16 @@ async fn message(site: &Site, desired: &Arc<Desired>, name: &str, attempt: u32, 
 }
 
 /// What the program said, in its file or, if it is to be looked for there, in its log.
-fn written(pod: &PodLayout, desired: &Desired, container: &Container, attempt: u32, exit: &provider::Exit) -> String {
+pub(super) fn written(
+    pod: &PodLayout,
+    desired: &Desired,
+    container: &Container,
+    attempt: u32,
+    exit: &provider::Exit,
+) -> String {
     let path = &container.termination_message_path;
     let mounts = mounts::mounts(pod, desired, container).unwrap_or_default();
-    let found = mounts::message_file(container, &mounts).map(|(directory, file)| read(&directory, &file));
+    let found = mounts::message_file(pod, container, &mounts).map(|(directory, file)| read(&directory, &file));
     match found.unwrap_or_else(|| Ok(Vec::new())) {
         Ok(bytes) if bytes.is_empty() && exit.code != 0 && container.termination_message_from_log => {
             log_tail(pod, &container.name, attempt, &exit.message).unwrap_or_else(|e| format!("Error reading log: {e}"))
@@ -138,7 +161,7 @@ fn cut(mut message: String, limit: usize) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::fixtures::{container, desired, layout, pod_ref};
+    use crate::fixtures::{container, desired, pod_layout};
 
     fn line(text: &str) -> String {
         format!("2026-01-02T15:04:05.000000000Z stderr F {text}\n")
@@ -174,7 +197,7 @@ mod tests {
         ];
         for (file, from_log, code, expected) in cases {
             let top = tempfile::tempdir().unwrap();
-            let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+            let pod = pod_layout(top.path(), "p", "u");
             let mut container = container("c");
             container.termination_message_from_log = from_log;
             prepare(&pod, &container, 3);
@@ -192,7 +215,7 @@ mod tests {
     #[test]
     fn a_planted_link_is_an_error_and_a_long_message_is_its_end() {
         let top = tempfile::tempdir().unwrap();
-        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let pod = pod_layout(top.path(), "p", "u");
         let container = container("c");
         prepare(&pod, &container, 0);
         let path = pod.container_root("c").join("dev/termination-log");
@@ -208,7 +231,7 @@ mod tests {
     #[test]
     fn the_log_is_shown_without_what_the_runtime_said() {
         let top = tempfile::tempdir().unwrap();
-        let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+        let pod = pod_layout(top.path(), "p", "u");
         let container = container("c");
         prepare(&pod, &container, 0);
         let said = format!("wasm trap: unreachable\nwasm backtrace:\n{}", "  0: inner\n".repeat(300).trim_end());

@@ -1,6 +1,8 @@
 //! The effects that the lifecycle asks for, one file each. They decide nothing: what went wrong is told in the terms
 //! of [`wasmnode_core::pod::Event`], and the lifecycle says what happens next.
 
+mod enter;
+mod environment;
 pub(crate) mod exit;
 mod files;
 mod mounts;
@@ -9,6 +11,8 @@ pub(crate) mod release;
 pub(crate) mod sandbox;
 pub(crate) mod start;
 pub(crate) mod stop;
+#[cfg(test)]
+mod tests;
 pub(crate) mod volumes;
 
 use std::time::Duration;
@@ -17,14 +21,14 @@ use std::time::Duration;
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Pauses between attempts, doubling.
-struct Pauses(Duration);
+pub(crate) struct Pauses(Duration);
 
 impl Pauses {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RETRY.0)
     }
 
-    async fn pause(&mut self) {
+    pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(RETRY.1);
     }

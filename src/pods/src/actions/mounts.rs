@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use wasmnode_core::desired::{Container, Desired, VolumeMount};
 use wasmnode_provider_api::Mount;
 
-use crate::layout::PodLayout;
+use crate::layout::{Medium, PodLayout};
 use crate::volumes;
 
 /// What the guest sees, `/` first, parents before what lies below them.
@@ -39,16 +39,22 @@ fn message_directory(container: &Container, root: &Path) -> Option<Mount> {
     Some(Mount { host: root.join(directory), guest, read_only: false })
 }
 
-/// Where the container's termination message is on the host: a directory and a path below it. A file in a volume is
-/// found there; where the container cannot write there is none.
-pub(super) fn message_file(container: &Container, mounts: &[Mount]) -> Option<(PathBuf, PathBuf)> {
+/// Where the container's termination message is on the host: a directory that is the agent's and a path below it,
+/// which leads through what the container writes. A file in a volume is found there; where the container cannot write
+/// there is none.
+pub(super) fn message_file(pod: &PodLayout, container: &Container, mounts: &[Mount]) -> Option<(PathBuf, PathBuf)> {
     let file = relative(&container.termination_message_path)?;
     let (innermost, rest) = mounts
         .iter()
         .filter_map(|mount| Some((mount, file.strip_prefix(mount.guest.trim_start_matches('/')).ok()?)))
         .filter(|(_, rest)| !rest.as_os_str().is_empty())
         .min_by_key(|(_, rest)| rest.components().count())?;
-    (!innermost.read_only).then(|| (innermost.host.clone(), rest.to_owned()))
+    let place = Medium::ALL.into_iter().find_map(|medium| {
+        let directory = pod.path(medium);
+        let below = innermost.host.strip_prefix(&directory).ok()?.join(rest);
+        Some((directory, below))
+    });
+    place.filter(|_| !innermost.read_only)
 }
 
 /// A guest path relative to the guest's root; none for the root itself and for paths that lead upwards.
@@ -70,7 +76,7 @@ mod tests {
     use wasmnode_core::desired::{Volume, VolumeSource};
 
     use super::*;
-    use crate::fixtures::{container, desired, layout, pod_ref};
+    use crate::fixtures::{container, desired, pod_layout};
 
     fn volume(name: &str, source: VolumeSource) -> Volume {
         Volume { name: name.to_owned(), source }
@@ -86,7 +92,7 @@ mod tests {
         let memory = VolumeSource::EmptyDir { memory: true, size_limit: None };
         desired.volumes =
             vec![volume("disk", disk), volume("ram", memory), volume("token", VolumeSource::Projected(Vec::new(), 0))];
-        (layout(Path::new("/top")).pod(&pod_ref("p", "u")).unwrap(), desired)
+        (pod_layout(Path::new("/top"), "p", "u"), desired)
     }
 
     #[test]
@@ -133,7 +139,7 @@ mod tests {
         let mut container = container("c");
         container.mounts = vec![mount("disk", "/data", false)];
         let file = |container: &Container| {
-            let (directory, file) = message_file(container, &mounts(&pod, &desired, container).unwrap())?;
+            let (directory, file) = message_file(&pod, container, &mounts(&pod, &desired, container).unwrap())?;
             Some(directory.join(file).display().to_string())
         };
         let state = "/top/state/groups/node/pods/u";

@@ -1,5 +1,7 @@
 //! The last act for a pod.
 
+use std::sync::Arc;
+
 use tracing::{info, warn};
 
 use crate::site::Site;
@@ -16,10 +18,12 @@ pub(crate) async fn release(site: &Site, delete: bool) {
     }
     ports.objects.release(&site.pod);
     ports.tokens.release(&site.pod);
-    let layout = site.layout.clone();
-    // What is left behind is removed when the agent starts again: its record goes last.
-    if let Err(error) = blocking::io(move || own::remove(&layout)).await {
-        warn!(%error, "Could not remove what was kept for the pod");
+    if let Ok(layout) = site.layout() {
+        let groups = Arc::clone(&site.context.groups);
+        // What is left behind is removed when the agent starts again: its record goes last.
+        if let Err(error) = blocking::io(move || own::remove(&groups, &layout)).await {
+            warn!(%error, "Could not remove what was kept for the pod");
+        }
     }
     info!(delete, "Released");
 }

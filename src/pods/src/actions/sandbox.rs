@@ -2,14 +2,15 @@
 
 use tracing::warn;
 use wasmnode_core::desired::Desired;
-use wasmnode_provider_api::SandboxSpec;
+use wasmnode_provider_api::{Isolation, SandboxSpec};
 
 use super::Pauses;
 use crate::site::Site;
 
 /// Makes the sandbox. The error is what follows `Failed to create pod sandbox: `.
 pub(crate) async fn create(site: &Site, desired: &Desired) -> Result<(), String> {
-    check_handler(site, desired).await?;
+    let place = site.layout().map_err(|e| e.to_string())?;
+    let isolation = Isolation { group: place.group().as_str().to_owned(), user: place.user(), paths: Vec::new() };
     let spec = SandboxSpec {
         id: site.sandbox().map_err(|e| e.to_string())?,
         name: site.pod.full_name(),
@@ -17,6 +18,7 @@ pub(crate) async fn create(site: &Site, desired: &Desired) -> Result<(), String>
         addresses: Vec::new(),
         memory_limit: None,
         cpu_millis: None,
+        isolation,
     };
     site.context.ports.provider.create_sandbox(spec).await.map_err(|e| e.to_string())
 }
@@ -29,16 +31,4 @@ pub(crate) async fn remove(site: &Site) {
         warn!(%error, "Could not remove the sandbox, trying again");
         pauses.pause().await;
     }
-}
-
-/// A RuntimeClass decides how a pod is kept apart from others; one that this node does not have must not be ignored.
-async fn check_handler(site: &Site, desired: &Desired) -> Result<(), String> {
-    let Some(class) = &desired.runtime_class else { return Ok(()) };
-    let handler = site.context.ports.objects.runtime_handler(class).await.map_err(|e| e.to_string())?;
-    let known = &site.context.config.handlers;
-    if handler.is_empty() || known.contains(&handler) {
-        return Ok(());
-    }
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    Err(format!("no runtime for {handler:?} is configured; this node has: {}", names.join(", ")))
 }

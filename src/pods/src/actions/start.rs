@@ -1,17 +1,18 @@
 //! A container is started: its environment, its files, its code, its run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use wasmnode_core::desired::{Container, Desired, EnvSource, EnvValue};
-use wasmnode_core::env::{self, EnvError, EnvSources, Environment};
-use wasmnode_core::pod::{Event, PullError, StartError, StartErrorReason};
+use wasmnode_core::desired::{Container, Desired};
+use wasmnode_core::env::{EnvError, Environment};
+use wasmnode_core::pod::{Event, StartError, StartErrorReason};
 use wasmnode_core::{Record, Severity};
-use wasmnode_provider_api::{Artifact, Error, Limits, Log, RunSpec, StartFailure, Stdin, Stdio, StopMode, Workload};
+use wasmnode_provider_api::{Error, Limits, Log, RunSpec, StartFailure, Stdin, Stdio, StopMode, Workload};
 
-use super::{files, mounts};
+use super::enter::{enter, take_over};
+use super::{environment, files, mounts, sandbox};
 use crate::images::PulledImage;
+use crate::layout::PodLayout;
 use crate::site::{Answer, Site};
 use crate::{argv, blocking};
 
@@ -21,11 +22,19 @@ const STOP_ANNOTATION: &str = "wasmnode.dev/stop";
 /// Its value for programs that end when their input does.
 const STOP_BY_STDIN: &str = "stdin";
 
+/// How the provider names what a pod's containers share.
+const SANDBOX: &str = "sandbox";
+
+/// How texts begin about a program that cannot be executed.
+const EXEC: &str = "exec: ";
+
 /// What is started.
 pub(crate) struct Start {
     pub(crate) desired: Arc<Desired>,
     pub(crate) container: String,
     pub(crate) attempt: u32,
+    /// A start with that number failed before.
+    pub(crate) again: bool,
     pub(crate) image: Option<PulledImage>,
 }
 
@@ -47,59 +56,42 @@ pub(crate) async fn start(site: Arc<Site>, start: Start) {
 }
 
 async fn try_start(site: &Site, start: Start) -> Result<(), StartError> {
-    let Start { desired, container, attempt, image } = start;
+    let Start { desired, container, attempt, again, image } = start;
     let container = desired
         .container(&container)
         .ok_or_else(|| config_error(format!("container {container:?} is not in the pod's spec any more")))?;
     let image = image.ok_or_else(|| run_error(format!("image {:?} is not at hand any more", container.image)))?;
-    let environment = environment(site, &desired, container).await?;
-    let mut run = run_spec(site, &desired, container, attempt, &image, environment)?;
-    let (layout, owned, mounts) = (site.layout.clone(), container.clone(), run.mounts.clone());
+    let environment = environment::resolve(site, &desired, container).await.map_err(|e| env_error(&e))?;
+    let run = run_spec(site, &desired, container, attempt, &image, environment)?;
+    // It may run all the same, and then its files are not to be touched.
+    if again && take_over(site, &run.id, &container.name, attempt).await {
+        return Ok(());
+    }
+    let (layout, owned, mounts) = (place(site)?, container.clone(), run.mounts.clone());
     let root = image.root.clone();
     let prepared = blocking::io(move || files::prepare(&layout, &owned, attempt, &mounts, root.as_deref())).await;
     prepared.map_err(|e| run_error(format!("failed to prepare the container's files: {e}")))?;
-    if let Some(fresh) = prepare_code(site, container, &image, &run.artifact).await? {
-        run.artifact = fresh;
+    match enter(site, &container.image, &image, attempt, run.clone()).await {
+        Err(Error::NotFound { what, .. }) if what == SANDBOX => {
+            warn!(container = container.name, "The sandbox is gone, making it anew");
+            sandbox::create(site, &desired).await.map_err(run_error)?;
+            enter(site, &container.image, &image, attempt, run).await.map_err(from_provider)
+        }
+        entered => entered.map_err(from_provider),
     }
-    site.context.ports.provider.start(run).await.map_err(from_provider)
 }
 
 /// No log was written, and none may ever be: nothing would tell later that the link is there.
 async fn withdraw_link(site: &Site, container: &str, attempt: u32) {
-    let (layout, name) = (site.layout.clone(), container.to_owned());
+    let Ok(layout) = site.layout() else { return };
+    let name = container.to_owned();
     if let Err(error) = blocking::io(move || files::withdraw_link(&layout, &name, attempt)).await {
         warn!(container, %error, "Could not remove the link to a log that was not written");
     }
 }
 
-/// Reads every object that the environment names; what is missing is judged by the core.
-async fn environment(site: &Site, desired: &Desired, container: &Container) -> Result<Environment, StartError> {
-    let namespace = desired.pod.namespace.as_str();
-    let objects = &site.context.ports.objects;
-    let (mut config_maps, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-    for source in sources(container) {
-        match source {
-            EnvSource::ConfigMap(name) => {
-                config_maps.insert(name.clone(), objects.config_map(namespace, name).await);
-            }
-            EnvSource::Secret(name) => {
-                secrets.insert(name.clone(), objects.secret(namespace, name).await);
-            }
-        }
-    }
-    let services = objects.services(&[namespace, "default"]);
-    let node = site.context.node();
-    let sources =
-        EnvSources { config_maps: &config_maps, secrets: &secrets, services: services.as_deref(), facts: node.facts() };
-    env::resolve(desired, container, &sources).map_err(|e| env_error(&e))
-}
-
-fn sources(container: &Container) -> impl Iterator<Item = &EnvSource> {
-    let keys = container.env.iter().filter_map(|var| match &var.value {
-        EnvValue::Key { source, .. } => Some(source),
-        EnvValue::Literal(_) | EnvValue::Downward(_) => None,
-    });
-    container.env_from.iter().map(|from| &from.source).chain(keys)
+fn place(site: &Site) -> Result<PodLayout, StartError> {
+    site.layout().map_err(|e| run_error(e.to_string()))
 }
 
 fn run_spec(
@@ -112,25 +104,25 @@ fn run_spec(
 ) -> Result<RunSpec, StartError> {
     let invalid_id = |e: wasmnode_provider_api::InvalidId| run_error(e.to_string());
     let argv = argv::argv(container, image, |texts| environment.expand(texts)).map_err(|e| env_error(&e))?;
-    let stop = stop_mode(desired);
+    let (stop, layout) = (stop_mode(desired), place(site)?);
     Ok(RunSpec {
         id: site.run(&container.name, attempt).map_err(invalid_id)?,
         sandbox: site.sandbox().map_err(invalid_id)?,
         container: container.name.clone(),
-        artifact: image.artifact.clone().map_err(run_error)?,
+        artifact: image.artifact.clone().map_err(no_program)?,
         argv,
         env: argv::environment(image, environment.into_vars()),
         cwd: argv::working_dir(container, image),
-        mounts: mounts::mounts(&site.layout, desired, container).map_err(config_error)?,
-        stdio: stdio(site, container, attempt, stop),
+        mounts: mounts::mounts(&layout, desired, container).map_err(config_error)?,
+        stdio: stdio(site, &layout, container, attempt, stop),
         limits: limits(container),
         workload: Workload::Command { stop },
     })
 }
 
-fn stdio(site: &Site, container: &Container, attempt: u32, stop: StopMode) -> Stdio {
+fn stdio(site: &Site, layout: &PodLayout, container: &Container, attempt: u32, stop: StopMode) -> Stdio {
     let limits = site.context.config.log_limits;
-    let path = site.layout.log_file(&container.name, attempt);
+    let path = layout.log_file(&container.name, attempt);
     let stdin = match (container.stdin, stop) {
         (true, _) => Stdin::Open { once: container.stdin_once },
         (false, StopMode::Stdin) => Stdin::Open { once: false },
@@ -166,27 +158,6 @@ fn limits(container: &Container) -> Limits {
     }
 }
 
-/// Has the provider load the code. Code that it cannot load is compiled anew, once.
-async fn prepare_code(
-    site: &Site,
-    container: &Container,
-    image: &PulledImage,
-    artifact: &Artifact,
-) -> Result<Option<Artifact>, StartError> {
-    let provider = &site.context.ports.provider;
-    match provider.prepare(artifact).await {
-        Ok(()) => Ok(None),
-        Err(Error::Start(StartFailure::Stale(why))) => {
-            warn!(container = container.name, why, "Compiled code cannot be loaded, compiling anew");
-            let fresh = site.context.ports.images.recompile(&container.image, image).await;
-            let fresh = fresh.map_err(|e: PullError| run_error(e.message))?.artifact.map_err(run_error)?;
-            provider.prepare(&fresh).await.map_err(from_provider)?;
-            Ok(Some(fresh))
-        }
-        Err(error) => Err(from_provider(error)),
-    }
-}
-
 fn from_provider(error: Error) -> StartError {
     match &error {
         Error::Start(StartFailure::Imports(_) | StartFailure::World(_) | StartFailure::Invalid(_))
@@ -208,6 +179,13 @@ fn env_error(error: &EnvError) -> StartError {
 
 fn config_error(message: String) -> StartError {
     StartError { reason: StartErrorReason::CreateContainerConfigError, message }
+}
+
+/// The image has no such program, in the words of whom would have executed it; or it is not known what to execute.
+fn no_program(message: String) -> StartError {
+    let reason =
+        if message.starts_with(EXEC) { StartErrorReason::StartError } else { StartErrorReason::CreateContainerError };
+    StartError { reason, message }
 }
 
 fn run_error(message: String) -> StartError {

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::site;
+use crate::supervisor::shutdown::{Departure, Gate, Shutdown};
 
 /// A view of the node's pods; clones share it.
 #[derive(Clone)]
@@ -19,16 +20,18 @@ pub struct Handle {
     board: Arc<Board>,
     routes: Routes,
     metrics: Arc<Metrics>,
+    gate: Gate,
 }
 
 // === impl Handle ===
 
 impl Handle {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, gate: Gate) -> Self {
         Self {
             board: Arc::clone(&context.board),
             routes: context.routes.clone(),
             metrics: Arc::clone(&context.metrics),
+            gate,
         }
     }
 
@@ -48,6 +51,13 @@ impl Handle {
             Ok(run) => self.routes.ended(&run),
             Err(_) => crate::routes::cancelled(),
         }
+    }
+
+    /// Ends all pods, critical ones last, and takes no more of them: there is no way back but another agent. Asked
+    /// again, a shutdown that is under way gets less time, never more. The pods' last statuses are with the writer of
+    /// statuses when it is over.
+    pub fn shut_down(&self, shutdown: Shutdown) -> Departure {
+        self.gate.ask(shutdown)
     }
 
     /// Counters of the supervisor and its workers.

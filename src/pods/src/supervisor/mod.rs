@@ -1,14 +1,19 @@
 //! All pods of the node: a worker for each, started when the ledger says so, and the way of events to them.
 //!
 //! **Start.** Until the first complete list nothing is started, stopped or removed: pods are only collected. Then what
-//! earlier agents left of pods that are gone is removed, pods that were accepted before are counted first, and all
-//! others are decided about in the order of their creation.
+//! the provider runs is given to the pods that it belongs to; what belongs to none is ended with its grace. Pods that
+//! were accepted before are counted first, and all others are decided about in the order of their creation.
+//!
+//! **End.** The supervisor ends with the agent and leaves every pod as it is. Asked to shut the node down, it ends the
+//! pods and goes on, so that their statuses are told and new ones are refused.
 //!
 //! **Owns** the ledger, the set of workers and the provider's event stream. It never waits for a worker: wishes replace
 //! each other, run events are handed over without waiting, and a listing of the provider repairs what did not fit.
 
 mod handle;
+mod orphans;
 mod provider;
+mod shutdown;
 mod slots;
 mod start;
 
@@ -28,13 +33,17 @@ use wasmnode_core::ledger::Ledger;
 use wasmnode_provider_api::Error as ProviderError;
 
 pub use handle::Handle;
+use shutdown::Leaving;
+pub use shutdown::{Departure, Progress, Shutdown};
 use slots::Slot;
 
 use crate::board::Board;
 use crate::context::{Config, Context, NodeState};
+use crate::groups::Groups;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::routes::Routes;
+use crate::survivors::Survivors;
 use crate::worker::{Begin, Note};
 
 /// How often the provider's listing is compared with what the workers know.
@@ -90,6 +99,7 @@ pub struct Supervisor {
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
     /// The comparison with the provider's listing that is under way: a provider that hangs gets one question.
     reconciling: Option<JoinHandle<()>>,
+    leaving: Leaving,
 }
 
 /// A pod that has no worker yet.
@@ -97,6 +107,8 @@ pub struct Supervisor {
 struct Arrival {
     pod: Arc<v1::Pod>,
     desired: Arc<Desired>,
+    /// What of it runs already.
+    survivors: Survivors,
 }
 
 // === impl Supervisor ===
@@ -104,7 +116,9 @@ struct Arrival {
 impl Supervisor {
     /// A supervisor and the view of it for others.
     pub fn new(config: Config, ports: Ports, node: watch::Receiver<NodeState>) -> (Self, Handle) {
+        let groups = Arc::new(Groups::new(config.layout.clone(), config.isolation.clone()));
         let context = Arc::new(Context {
+            groups,
             config,
             ports,
             node,
@@ -112,7 +126,8 @@ impl Supervisor {
             routes: Routes::default(),
             board: Arc::new(Board::default()),
         });
-        let handle = Handle::new(&context);
+        let (leaving, gate) = Leaving::new();
+        let handle = Handle::new(&context, gate);
         let supervisor = Self {
             context,
             ledger: Ledger::new(),
@@ -124,6 +139,7 @@ impl Supervisor {
             tasks: HashMap::new(),
             notes: mpsc::channel(NOTES),
             reconciling: None,
+            leaving,
         };
         (supervisor, handle)
     }
@@ -149,7 +165,9 @@ impl Supervisor {
                 Some(note) = self.notes.1.recv() => self.noted(&note),
                 Some(ended) = self.workers.join_next_with_id() => self.worker_ended(&ended),
                 _ = reconcile.tick() => self.reconcile(),
+                () = self.leaving.due() => {}
             }
+            self.leave();
         }
     }
 
@@ -163,9 +181,16 @@ impl Supervisor {
     }
 
     fn noted(&mut self, note: &Note) {
-        let Note::Over(pod) = note;
+        let (Note::Over(pod) | Note::Orphaned(pod)) = note;
+        if let (Note::Over(_), Some(slot)) = (note, self.slots.get_mut(&pod.uid)) {
+            slot.is_over = true;
+        }
         // One that is being deleted keeps its name until nothing of it is left.
-        if self.slots.get(&pod.uid).is_some_and(|slot| !slot.is_ending()) {
+        let is_free = match note {
+            Note::Over(_) => self.slots.get(&pod.uid).is_some_and(|slot| !slot.is_ending()),
+            Note::Orphaned(_) => true,
+        };
+        if is_free {
             self.ledger.release(pod);
             self.admit_waiting();
         }

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 use wasmnode_provider_api::{Event, Exit, Listing, RunId};
 
 use super::Supervisor;
+use super::orphans::acknowledge;
 use crate::actions::exit::timestamp;
 use crate::context::Context;
 use crate::routes::{Delivery, Happened};
 
 impl Supervisor {
+    /// Before the first complete list nobody knows whose run it is; the listing that is asked for then tells it.
     pub(super) fn route(&self, event: Event) {
+        if self.collected.is_some() {
+            return;
+        }
         match event {
             Event::Started { run, at } => {
                 let at = timestamp(at, self.context.now());
@@ -35,6 +40,9 @@ impl Supervisor {
                 Ok(listing) => compare(&context, listing).await,
                 Err(error) => warn!(%error, "Could not list what the pod runtime runs"),
             }
+            // A group's runner ends some time after its last pod.
+            let groups = Arc::clone(&context.groups);
+            let _ = tokio::task::spawn_blocking(move || groups.sweep()).await;
         };
         self.reconciling = Some(tokio::spawn(task.instrument(info_span!("reconcile"))));
     }
@@ -62,11 +70,7 @@ fn exited(context: &Arc<Context>, exit: Exit) {
     }
     // Its pod is gone, or failed: nobody will ask.
     let context = Arc::clone(context);
-    tokio::spawn(async move {
-        if let Err(error) = context.ports.provider.acknowledge(&run).await {
-            debug!(%run, %error, "Could not acknowledge an exit that nobody waits for");
-        }
-    });
+    tokio::spawn(async move { acknowledge(&context, &run).await });
 }
 
 fn deliver(context: &Context, run: &RunId, what: Happened) -> Delivery {

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 use wasmnode_core::PodRef;
 use wasmnode_core::desired::parse;
 use wasmnode_core::ledger::Admission;
+use wasmnode_core::pod::PodEnd;
 
 use super::{Arrival, Supervisor};
 use crate::routes::RunEvent;
+use crate::site;
+use crate::survivors::Survivors;
 use crate::worker::{Begin, Entrance, Wish};
 
 /// Run events that wait for a worker, for each container and beyond that: a container has one run at a time, which
@@ -21,9 +25,14 @@ const SPARE_EVENTS: usize = 8;
 /// A worker as the supervisor sees it.
 pub(super) struct Slot {
     wishes: watch::Sender<Wish>,
+    ends: watch::Sender<Option<PodEnd>>,
     pub(super) mailbox: mpsc::Sender<Box<RunEvent>>,
     /// Its worker took the place of one that panicked.
     pub(super) is_failed: bool,
+    /// None of its containers can run any more.
+    pub(super) is_over: bool,
+    /// When the node wants its end.
+    pub(super) ends_by: Option<Instant>,
 }
 
 // === impl Slot ===
@@ -44,9 +53,19 @@ impl Slot {
         self.wishes.borrow().gone
     }
 
+    pub(super) fn is_critical(&self) -> bool {
+        self.wishes.borrow().desired.is_critical()
+    }
+
+    /// The node ends it.
+    pub(super) fn end(&mut self, by: Instant, end: PodEnd) {
+        self.ends_by = Some(by);
+        self.ends.send_replace(Some(end));
+    }
+
     pub(super) fn into_arrival(self) -> Arrival {
         let Wish { pod, desired, .. } = self.wishes.borrow().clone();
-        Arrival { pod, desired }
+        Arrival { pod, desired, survivors: Survivors::default() }
     }
 }
 
@@ -65,7 +84,7 @@ impl Supervisor {
             slot.wishes.send_replace(Wish { pod, desired, gone: false });
             return;
         }
-        let arrival = Arrival { pod, desired };
+        let arrival = Arrival { pod, desired, survivors: Survivors::default() };
         match &mut self.collected {
             Some(collected) => {
                 collected.insert(uid, arrival);
@@ -109,24 +128,33 @@ impl Supervisor {
     }
 
     pub(super) fn spawn(&mut self, arrival: Arrival, begin: Begin) {
-        let Arrival { pod, desired } = arrival;
+        let Arrival { pod, desired, survivors } = arrival;
         let PodRef { namespace, name, uid } = desired.pod.clone();
         let capacity = desired.containers.len() * EVENTS_PER_CONTAINER + SPARE_EVENTS;
         let (mailbox, runs) = mpsc::channel(capacity);
+        // Before any event is routed, and before the listing is looked at again.
+        for (container, attempt) in survivors.runs() {
+            if let Ok(run) = site::run(&desired.pod, container, attempt) {
+                self.context.routes.open(run, mailbox.clone(), container, attempt);
+            }
+        }
         let is_failed = matches!(begin, Begin::Failed(_));
         let (wishes, wish) = watch::channel(Wish { pod, desired, gone: false });
+        let (ends, ended) = watch::channel(None);
         let entrance = Entrance {
             context: Arc::clone(&self.context),
             wishes: wish,
+            ends: ended,
             mailbox: mailbox.clone(),
             runs,
             notes: self.notes.0.clone(),
             begin,
+            survivors,
         };
         let span = info_span!("pod", ns = namespace, name, uid);
         let task = self.workers.spawn(Box::pin(entrance.run().instrument(span)));
         self.tasks.insert(task.id(), uid.clone());
-        self.slots.insert(uid, Slot { wishes, mailbox, is_failed });
+        self.slots.insert(uid, Slot { wishes, ends, mailbox, is_failed, is_over: false, ends_by: None });
         self.context.metrics.workers.set(self.slots.len());
     }
 }

@@ -1,14 +1,17 @@
 //! The first complete list.
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
+use wasmnode_core::desired::Desired;
 use wasmnode_core::ledger::Admission;
-use wasmnode_provider_api::Listing;
 
 use super::{Arrival, Supervisor, SupervisorError};
+use crate::groups::Groups;
+use crate::history::History;
+use crate::own::Left;
+use crate::survivors::Remains;
 use crate::worker::Begin;
 use crate::{blocking, exits, own};
 
@@ -26,20 +29,27 @@ enum Before {
 impl Supervisor {
     /// Later ones repeat what the single events said already.
     pub(super) async fn synced(&mut self) -> Result<(), SupervisorError> {
-        let Some(collected) = self.collected.take() else { return Ok(()) };
-        let keep: HashSet<String> = collected.keys().cloned().collect();
-        self.clear_provider().await?;
-        self.clear_disk(&keep).await?;
+        let Some(mut collected) = self.collected.take() else { return Ok(()) };
+        let mut remains = Remains::from(self.context.ports.provider.list().await?);
+        let mut left = self.read_disk().await?;
+        left.retain(|left| !collected.contains_key(&left.pod().uid));
+        self.claim(&mut collected, &mut remains).await;
         let mut arrivals: Vec<(Before, Arrival)> =
             collected.into_values().map(|arrival| (before(&arrival), arrival)).collect();
-        // Those accepted before first; the rest as they were created.
-        arrivals.sort_by_key(|(before, arrival)| {
+        arrivals.sort_by_key(|(_, arrival)| {
             let meta = &arrival.pod.metadata;
             let created = meta.creation_timestamp.as_ref().map(|time| time.0);
-            (Reverse(*before == Before::Accepted), created, meta.uid.clone())
+            (created, meta.uid.clone())
         });
-        info!(pods = arrivals.len(), "All pods of the node are known");
-        for (before, arrival) in arrivals {
+        let adopted = arrivals.iter().filter(|(_, arrival)| !arrival.survivors.live.is_empty()).count();
+        info!(pods = arrivals.len(), adopted, "All pods of the node are known");
+        let (new, known): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(|(before, _)| *before == Before::New);
+        for (before, arrival) in known {
+            self.begin(before, arrival);
+        }
+        // Names of those that still run are not free for new ones.
+        self.end_orphans(remains, left);
+        for (before, arrival) in new {
             self.begin(before, arrival);
         }
         Ok(())
@@ -58,45 +68,46 @@ impl Supervisor {
         }
     }
 
-    /// Guests live in this process, so that whatever the provider lists now belongs to no pod that we know: its
-    /// sandboxes are removed and its exits forgotten.
-    async fn clear_provider(&self) -> Result<(), SupervisorError> {
-        let provider = &self.context.ports.provider;
-        let Listing { sandboxes, exits, .. } = provider.list().await?;
-        for sandbox in &sandboxes {
-            provider.remove_sandbox(sandbox).await?;
-        }
-        for exit in &exits {
-            provider.acknowledge(&exit.run).await?;
-        }
-        Ok(())
-    }
-
-    /// What is on disk is read before the first pod is started, and removed beside it.
-    async fn clear_disk(&self, keep: &HashSet<String>) -> Result<(), SupervisorError> {
-        let layout = Arc::new(self.context.config.layout.clone());
-        let listed = Arc::clone(&layout);
-        let mut left = blocking::io(move || {
-            if let Err(error) = own::remove_dangling_links(&listed) {
+    /// What is on disk, read before the first pod is started.
+    async fn read_disk(&self) -> Result<Vec<Left>, SupervisorError> {
+        let groups = Arc::clone(&self.context.groups);
+        let left = blocking::io(move || {
+            if let Err(error) = own::remove_dangling_links(groups.layout()) {
                 warn!(%error, "Could not remove links to logs that are gone");
             }
-            own::on_disk(&listed)
-        })
-        .await?;
-        left.retain(|uid| !keep.contains(uid));
-        if left.is_empty() {
-            return Ok(());
-        }
-        tokio::spawn(async move {
-            if let Err(error) = blocking::io(move || own::remove_left(&layout, &left)).await {
-                warn!(%error, "Could not remove what earlier agents left");
-            }
+            own::left(&groups)
         });
-        Ok(())
+        Ok(left.await?)
+    }
+
+    /// Finds what of these pods outlived the agent before. Pods of which nothing is listed are not looked at.
+    async fn claim(&self, arrivals: &mut BTreeMap<String, Arrival>, remains: &mut Remains) {
+        let asked: Vec<Arc<Desired>> = arrivals
+            .values()
+            .filter(|arrival| remains.may_have(&arrival.desired.pod))
+            .map(|arrival| Arc::clone(&arrival.desired))
+            .collect();
+        let groups = Arc::clone(&self.context.groups);
+        let read = move || Ok(asked.into_iter().map(|desired| (history(&groups, &desired), desired)).collect());
+        let histories: Vec<(History, Arc<Desired>)> = blocking::io(read).await.unwrap_or_default();
+        for (history, desired) in histories {
+            if let Some(arrival) = arrivals.get_mut(&desired.pod.uid) {
+                arrival.survivors = remains.claim(&desired, &history.highest(arrival.pod.status.as_ref()));
+            }
+        }
     }
 }
 
-/// startTime is written by the agent that accepted the pod, or refused it, which is a terminal phase.
+/// What cannot be read is as good as not there: the API server's status remains.
+fn history(groups: &Groups, desired: &Desired) -> History {
+    History::read(groups, desired).unwrap_or_else(|error| {
+        warn!(pod = %desired.pod, %error, "Could not read what an earlier agent left of the pod");
+        History::default()
+    })
+}
+
+/// startTime is written by the agent that accepted the pod, or refused it, which is a terminal phase. Of a pod that
+/// has a sandbox that may not have reached the API server.
 fn before(arrival: &Arrival) -> Before {
     let status = arrival.pod.status.as_ref();
     if exits::is_terminal(status) {
@@ -104,6 +115,7 @@ fn before(arrival: &Arrival) -> Before {
     }
     match status {
         Some(status) if status.start_time.is_some() => Before::Accepted,
+        _ if !arrival.survivors.is_empty() => Before::Accepted,
         Some(_) | None => Before::New,
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PodStatus, Secret, Service};
 use tokio::sync::watch;
 use wasmnode_core::pod::{PullError, PullErrorKind};
 use wasmnode_core::{ObjectError, ObjectRef, Objects, PodRef, Record, Recorder, Severity, Token, TokenRequest, Tokens};
+use wasmnode_provider_api::Target;
 
 use crate::fixtures::{image, texts};
 use crate::images::{PullRequest, PulledImage, Puller};
@@ -41,12 +42,22 @@ pub(super) struct State {
     pub(super) forgotten: Vec<String>,
     pub(super) records: Vec<(String, Record)>,
     pub(super) pulls: Vec<String>,
+    pub(super) requests: Vec<Asked>,
     pub(super) recompiled: usize,
     /// Images that cannot be had.
     pub(super) broken: BTreeMap<String, PullErrorKind>,
     pub(super) tokens: u32,
     /// Held by whoever holds an image.
     pub(super) lease: Arc<()>,
+}
+
+/// What was asked of the images.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) command: Vec<String>,
+    pub(super) args: Vec<String>,
+    pub(super) path: Option<String>,
+    pub(super) target: Option<Target>,
 }
 
 impl Cluster {
@@ -216,7 +227,16 @@ impl Puller for Cluster {
     ) -> Result<PulledImage, PullError> {
         let name = request.image;
         assert!(name != PANICKING, "a bug");
-        self.change(|state| state.pulls.push(name.to_owned()));
+        let asked = Asked {
+            command: request.command.to_vec(),
+            args: request.args.to_vec(),
+            path: request.path.map(str::to_owned),
+            target: request.target.cloned(),
+        };
+        self.change(|state| {
+            state.pulls.push(name.to_owned());
+            state.requests.push(asked);
+        });
         if let Some(kind) = self.state().broken.get(name) {
             return Err(PullError { kind: *kind, message: format!("{name} is broken") });
         }

@@ -99,9 +99,85 @@ async fn a_command_that_is_not_in_the_image_is_told() {
     broken["spec"]["containers"][0]["command"] = json!(["server"]);
     node.apply(&broken).await;
     let text = "exec: \"server\": executable file not found in $PATH".to_owned();
-    let waiting = Some(("RunContainerError".to_owned(), text.clone()));
-    node.cluster.until("waits", |state| state.waiting("u") == waiting).await;
-    assert_eq!(node.cluster.state().events("u", "Failed").last(), Some(&format!("Error: {text}").as_str()));
+    node.cluster.until("fails", |state| state.phase("u") == "Failed").await;
+    let state = node.cluster.state();
+    assert_eq!(state.terminated("u").unwrap(), (128, "StartError".to_owned(), text.clone()));
+    assert_eq!(state.events("u", "Failed"), [format!("Error: {text}")]);
+    assert!(state.events("u", "Started").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_not_in_the_image_is_tried_again_by_policy() {
+    let node = Node::start().await;
+    let mut broken = pod("p", "u", "Always", "exit 0");
+    broken["spec"]["containers"][0]["image"] = json!(NOTHING_TO_START);
+    broken["spec"]["containers"][0]["command"] = json!(["$(NAME)"]);
+    broken["spec"]["containers"][0]["env"] = json!([{ "name": "NAME", "value": "server" }]);
+    node.apply(&broken).await;
+    node.cluster.until("backs off", |state| state.waiting("u").is_some_and(|w| w.0 == "CrashLoopBackOff")).await;
+    node.cluster.until("again", |state| state.restarts("u") == 3).await;
+    let state = node.cluster.state();
+    assert_eq!(state.events("u", "Failed")[0], "Error: exec: \"server\": executable file not found in $PATH");
+    assert!(state.requests.iter().all(|request| request.command == ["server"]), "{:?}", state.requests);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_program_is_looked_for_with_variables_replaced_and_in_the_containers_path() {
+    let node = Node::start().await;
+    node.cluster.set_config_map("settings", &[("dir", "/opt")]);
+    let mut named = pod("p", "u", "Never", "$(A)");
+    let container = &mut named["spec"]["containers"][0];
+    container["command"] = json!(["run$(A)"]);
+    let key = json!({ "configMapKeyRef": { "name": "settings", "key": "dir" } });
+    container["env"] = json!([
+        { "name": "A", "value": "1" }, { "name": "DIR", "valueFrom": key }, { "name": "PATH", "value": "$(DIR)/bin" },
+    ]);
+    node.apply(&named).await;
+    node.cluster.until("pulled", |state| !state.requests.is_empty()).await;
+    let request = node.cluster.state().requests[0].clone();
+    assert_eq!((request.command, request.args), (vec!["run1".to_owned()], vec!["1".to_owned()]));
+    assert_eq!(request.path.as_deref(), Some("/opt/bin"));
+    let engine = wasmnode_provider_fake::FakeProvider::engine();
+    assert_eq!(request.target.unwrap().engines, [engine], "what the sandbox's process has");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_answer_was_lost_counts_once() {
+    for script in ["never exit", "exit 3"] {
+        let node = Node::start().await;
+        node.runtime.lose_answers(true);
+        node.apply(&pod("p", "u", "Never", script)).await;
+        let phase = if script == "exit 3" { "Failed" } else { "Running" };
+        node.cluster.until("known", |state| state.phase("u") == phase).await;
+        assert_eq!((node.cluster.state().restarts("u"), node.provider.starts().len()), (0, 1), "{script}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_carried_out_late_counts_once() {
+    let node = Node::start().await;
+    node.provider.refuse_next_start(Error::Full("busy".into()));
+    node.apply(&pod("p", "u", "Always", "never exit")).await;
+    node.cluster.until("refused", |state| state.waiting("u").is_some_and(|w| w.0 == "RunContainerError")).await;
+    let run = node.provider.starts().remove(0);
+    node.provider.start(run.clone()).await.unwrap();
+    let written = node.path("state/groups/node/pods/u/root/c/written");
+    std::fs::write(&written, "").unwrap();
+    node.cluster.until("runs", |state| state.phase("u") == "Running").await;
+    assert_eq!((node.cluster.state().restarts("u"), node.provider.starts().len()), (0, 2));
+    assert_eq!(node.provider.list().await.unwrap().runs[0].run, run.id);
+    assert!(written.exists(), "the files of what lives are left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_went_with_its_process_is_made_anew() {
+    let node = Node::start().await;
+    node.apply(&pod("p", "u", "Always", "never exit")).await;
+    node.cluster.until("runs", |state| state.phase("u") == "Running").await;
+    let sandbox = crate::site::sandbox(&crate::fixtures::pod_ref("p", "u")).unwrap();
+    node.provider.remove_sandbox(&sandbox).await.unwrap();
+    node.cluster.until("again", |state| state.restarts("u") == 1 && state.phase("u") == "Running").await;
+    assert_eq!(node.provider.list().await.unwrap().sandboxes, [sandbox]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,9 +213,11 @@ async fn lost_runs_start_again_by_policy() {
     node.cluster.until("run", |state| state.phase("a") == "Running" && state.phase("n") == "Running").await;
     node.provider.lose_all("the process was killed");
     node.cluster.until("again", |state| state.restarts("a") == 1 && state.phase("n") == "Failed").await;
-    let (code, reason, message) = node.cluster.state().terminated("n").unwrap();
-    assert_eq!((code, reason.as_str()), (255, "Unknown"));
-    assert!(message.contains("the process was killed"), "{message}");
+    let state = node.cluster.state();
+    let cause = "the process was killed".to_owned();
+    assert_eq!(state.terminated("n").unwrap(), (255, "Unknown".to_owned(), cause.clone()));
+    assert_eq!(state.events("n", "RunnerLost"), [cause.as_str()]);
+    assert_eq!(state.events("a", "RunnerLost"), [cause.as_str()]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,18 +240,17 @@ async fn a_foreign_image_waits_without_a_storm() {
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_cannot_be_written_is_told_and_does_not_keep_a_pod_from_being_deleted() {
     let node = Node::start().await;
-    // Any error stands for a full disk: here nothing can be made below the directory of all pods.
-    let pods = node.path("state/groups/node/pods");
-    while std::fs::remove_dir(&pods).is_err() {
+    // Any error stands for a full disk: here nothing can be made in the directory of the group.
+    let group = node.path("state/groups/node");
+    while std::fs::write(&group, "").is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
-    std::fs::write(&pods, "").unwrap();
     let waits = pod("p", "u", "Never", "exit 0");
     node.apply(&waits).await;
     node.cluster.until("told", |state| !state.events("u", "FailedMount").is_empty()).await;
     let text = format!("Unable to record the pod in {}: ", node.path("state").display());
     assert!(node.cluster.state().events("u", "FailedMount")[0].starts_with(&text));
-    std::fs::remove_file(&pods).unwrap();
+    std::fs::remove_file(&group).unwrap();
     node.delete(&waits, 30).await;
     node.cluster.until("released", |state| state.released.contains(&"u".to_owned())).await;
     assert!(!node.path("state/groups/node/pods/u").exists());

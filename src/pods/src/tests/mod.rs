@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod adopt;
 mod cluster;
 mod failures;
+mod isolation;
 mod lifecycle;
 mod node;
+mod shutdown;
 mod start;
 mod timed;

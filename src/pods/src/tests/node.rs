@@ -23,7 +23,10 @@ use super::cluster::Cluster;
 use super::timed::Timed;
 use crate::fixtures::{layout, pod_json};
 use crate::ports::Clock;
-use crate::{Config, Handle, LogLimits, NodeState, Ports, Supervisor, SupervisorError, SupervisorEvent};
+use crate::{
+    Config, Handle, Isolation, IsolationPolicy, LogLimits, NodeState, Ports, Supervisor, SupervisorError,
+    SupervisorEvent,
+};
 
 thread_local! {
     /// Removed with the test's thread, and so after its runtime, which waits for what still works on a disk.
@@ -42,6 +45,7 @@ pub(super) struct Node {
     pub(super) top: PathBuf,
     pub(super) cluster: Arc<Cluster>,
     pub(super) provider: FakeProvider,
+    pub(super) runtime: Timed,
     pub(super) handle: Handle,
     pub(super) feed: mpsc::Sender<SupervisorEvent>,
     pub(super) cancel: CancellationToken,
@@ -50,7 +54,7 @@ pub(super) struct Node {
 }
 
 /// The wall clock follows tokio's, which tests pause.
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     let start = Instant::now();
     let epoch: Timestamp = "2026-01-02T15:04:05Z".parse().unwrap();
     Arc::new(move || epoch.checked_add(SignedDuration::try_from(start.elapsed()).unwrap()).unwrap())
@@ -66,15 +70,33 @@ impl Node {
 
     /// A node on a disk that may have been used.
     pub(super) fn unsynced(top: PathBuf) -> Self {
-        let provider = FakeProvider::new();
-        let clock = clock();
+        Self::with_runtime(top, Timed::new(clock()))
+    }
+
+    /// Another agent, while what the one before had started lives on.
+    pub(super) async fn succeed(self) -> Self {
+        let runtime = self.runtime.clone();
+        Self::with_runtime(self.stop().await, runtime)
+    }
+
+    pub(super) fn with_runtime(top: PathBuf, runtime: Timed) -> Self {
+        Self::isolating(
+            top,
+            runtime,
+            IsolationPolicy { default: Isolation::Node, allowed: BTreeSet::new(), users: None },
+        )
+    }
+
+    /// A node with other rules for which pods share a process.
+    pub(super) fn isolating(top: PathBuf, runtime: Timed, isolation: IsolationPolicy) -> Self {
+        let (provider, clock) = (runtime.inner.clone(), runtime.clock.clone());
         let cluster = Cluster::new(clock.clone());
         let ports = Ports {
             statuses: cluster.clone(),
             objects: cluster.clone(),
             tokens: cluster.clone(),
             recorder: cluster.clone(),
-            provider: Arc::new(Timed { inner: provider.clone(), clock: clock.clone() }),
+            provider: Arc::new(runtime.clone()),
             images: cluster.clone(),
             clock,
         };
@@ -82,7 +104,7 @@ impl Node {
             layout: layout(&top),
             lifecycle: Settings::default(),
             log_limits: LogLimits { max_bytes: 1 << 20, max_files: 2 },
-            handlers: BTreeSet::from(["wasm".to_owned(), "wasm-node".to_owned()]),
+            isolation,
             volume_refresh: Duration::from_secs(60),
         };
         let (state, receiver) = watch::channel(node_state());
@@ -90,7 +112,7 @@ impl Node {
         let (feed, events) = mpsc::channel(16);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(supervisor.run(events, cancel.clone()));
-        Self { top, cluster, provider, handle, feed, cancel, task, _state: state }
+        Self { top, cluster, provider, runtime, handle, feed, cancel, task, _state: state }
     }
 
     pub(super) async fn send(&self, event: SupervisorEvent) {
@@ -120,6 +142,14 @@ impl Node {
         self.cancel.cancel();
         self.task.await.unwrap().unwrap();
         self.top
+    }
+
+    /// The agent dies, wherever it is.
+    pub(super) async fn crash(self) -> Self {
+        let (top, runtime) = (self.top, self.runtime);
+        self.task.abort();
+        let _ = self.task.await;
+        Self::with_runtime(top, runtime)
     }
 
     pub(super) fn path(&self, below: &str) -> PathBuf {

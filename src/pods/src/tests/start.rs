@@ -102,7 +102,7 @@ async fn a_finished_pod_of_an_earlier_agent_costs_nothing() {
     node.delete(&done, 30).await;
     node.cluster.until("released", |state| state.released == ["u"]).await;
     assert!(!node.cluster.state().was_registered.contains("u"), "nothing that it names is read");
-    assert!(!node.path("state/groups/node/pods/u").exists() && !node.path("run").exists());
+    assert!(!node.path("state/groups/node").exists() && !node.path("run/groups/node").exists());
 }
 
 #[tokio::test(start_paused = true)]

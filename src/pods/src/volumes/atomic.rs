@@ -6,8 +6,8 @@
 //! ca.crt  -> ..data/ca.crt              what users open
 //! ```
 //!
-//! Nothing is written when content and modes are as they should be: programs watch these files. The directory
-//! belongs to the pod's user, so nothing found in it is trusted to be what was put there.
+//! Nothing is written when content, modes and owners are as they should be: programs watch these files. The files
+//! belong to the pod's user, so nothing found is trusted to be what was put there.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rustix::fs::{readlinkat, renameat, symlinkat};
 use rustix::io::Errno;
-use wasmnode_logs::beneath::Root;
+use wasmnode_logs::beneath::{Owner, Root};
 
 use super::payload::{File, Payload};
 
@@ -30,16 +30,16 @@ const DIRECTORY_MODE: u32 = 0o755;
 /// Entries that are looked at in one directory: what a volume may hold, twice, and the names above.
 const MAX_NAMES: usize = 40_000;
 
-/// Makes `volume` hold exactly `payload`. Whether anything changed.
-pub(crate) fn write(volume: &Root, payload: &Payload, now: Timestamp) -> io::Result<bool> {
+/// Makes `volume` hold exactly `payload`, files of that owner. Whether anything changed.
+pub(crate) fn write(volume: &Root, payload: &Payload, owner: Owner, now: Timestamp) -> io::Result<bool> {
     let current = current(volume)?;
     if let Some(name) = &current
-        && holds(volume, name, payload)
+        && holds(volume, name, payload, owner)
         && has_links(volume, payload)?
     {
         return Ok(false);
     }
-    let next = fill(volume, payload, now)?;
+    let next = fill(volume, payload, owner, now)?;
     swap(volume, &next)?;
     link(volume, payload)?;
     sweep(volume, payload, &next)?;
@@ -60,11 +60,11 @@ fn read_link(volume: &Root, name: &str) -> io::Result<Option<String>> {
 }
 
 // An error while comparing means "not as it should be": the rewrite repairs it or reports the error itself.
-fn holds(volume: &Root, name: &str, payload: &Payload) -> bool {
+fn holds(volume: &Root, name: &str, payload: &Payload, owner: Owner) -> bool {
     let Ok(directory) = volume.dir(Path::new(name)) else { return false };
     let names_match =
         payload.directories().iter().all(|(path, expected)| names(&directory, path) == Some(expected.clone()));
-    names_match && payload.files().all(|(path, file)| equals(&directory, path, file).unwrap_or(false))
+    names_match && payload.files().all(|(path, file)| equals(&directory, path, file, owner).unwrap_or(false))
 }
 
 fn names(directory: &Root, path: &str) -> Option<Vec<String>> {
@@ -76,10 +76,11 @@ fn names(directory: &Root, path: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-fn equals(directory: &Root, path: &str, expected: &File) -> io::Result<bool> {
+fn equals(directory: &Root, path: &str, expected: &File, owner: Owner) -> io::Result<bool> {
     let file = directory.file(Path::new(path))?;
     let metadata = file.metadata()?;
-    if metadata.permissions().mode() & 0o777 != expected.mode || metadata.len() != expected.bytes.len() as u64 {
+    let is_same_size = metadata.len() == expected.bytes.len() as u64;
+    if metadata.permissions().mode() & 0o777 != expected.mode || !is_same_size || !owner.owns(&metadata) {
         return Ok(false);
     }
     let mut bytes = Vec::with_capacity(expected.bytes.len());
@@ -97,10 +98,10 @@ fn has_links(volume: &Root, payload: &Payload) -> io::Result<bool> {
 }
 
 /// Writes all files to a new directory and returns its name.
-fn fill(volume: &Root, payload: &Payload, now: Timestamp) -> io::Result<String> {
+fn fill(volume: &Root, payload: &Payload, owner: Owner, now: Timestamp) -> io::Result<String> {
     let name = unused_name(volume, now)?;
     let directory = volume.create_dirs(Path::new(&name), DIRECTORY_MODE)?;
-    match write_files(&directory, payload) {
+    match write_files(&directory, payload, owner) {
         Ok(()) => Ok(name),
         Err(e) => {
             // The error counts; what is left behind is swept by the next write.
@@ -110,13 +111,15 @@ fn fill(volume: &Root, payload: &Payload, now: Timestamp) -> io::Result<String> 
     }
 }
 
-fn write_files(directory: &Root, payload: &Payload) -> io::Result<()> {
+fn write_files(directory: &Root, payload: &Payload, owner: Owner) -> io::Result<()> {
     for (path, file) in payload.files() {
         let path = Path::new(path);
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             directory.create_dirs(parent, DIRECTORY_MODE)?;
         }
-        directory.create(path, file.mode)?.write_all(&file.bytes)?;
+        let mut created = directory.create(path, file.mode)?;
+        owner.give(&created)?;
+        created.write_all(&file.bytes)?;
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ use crate::layout::{Medium, PodLayout, element};
 use payload::Payload;
 pub(crate) use sources::Sources;
 
-/// Mode of the directories that hold volumes and of volumes whose files the agent writes.
+/// Mode of volumes whose files the agent writes. The directories are the agent's, so that nobody else changes what is
+/// in them; only the files are the user's, since some are for their owner only.
 const MODE: u32 = 0o755;
 
 /// What a volume is to hold.
@@ -110,15 +111,15 @@ async fn gather(sources: &Sources<'_>, source: &VolumeSource) -> Result<Content,
 }
 
 fn write(pod: &PodLayout, medium: Medium, name: &str, content: &Content, now: Timestamp) -> io::Result<()> {
-    let volumes = pod.open(medium)?.create_dirs(Path::new("volumes"), MODE)?;
+    let volumes = pod.create(medium, Path::new("volumes"))?;
     match content {
-        Content::Empty => empty_dir::set_up(&volumes, name),
+        Content::Empty => empty_dir::set_up(&volumes, name, pod.owner()),
         Content::Files(payload) => {
             let volume = volumes.create_dirs(Path::new(name), MODE)?;
-            atomic::write(&volume, payload, now).map(drop)
+            atomic::write(&volume, payload, pod.owner(), now).map(drop)
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use wasmnode_core::downward::Facts;
 use wasmnode_core::{ObjectError, ObjectRef, Objects, PodRef, Token, TokenRequest, Tokens};
 
 use super::*;
-use crate::fixtures::{layout, pod_json, pod_ref, texts};
+use crate::fixtures::{pod_json, pod_layout, texts};
 
 /// One ConfigMap `m`, one Secret `s`, and a token.
 struct Shelf;
@@ -58,18 +58,22 @@ impl Tokens for Shelf {
     fn release(&self, _pod: &PodRef) {}
 }
 
-/// Sets up one volume `v` and says what is in it: path, content and mode.
-async fn set_up_in(top: &Path, source: &Value) -> Result<Vec<(String, String, u32)>, String> {
-    let mut pod = pod_json("p", "u");
-    pod["spec"]["volumes"] = json!([source]);
-    pod["spec"]["volumes"][0]["name"] = json!("v");
-    let desired = parse(&serde_json::from_value(pod).unwrap());
+/// Sets up one volume `v` of the pod and says where it is.
+pub(crate) async fn set_up_volume(pod: &PodLayout, source: &Value) -> Result<PathBuf, String> {
+    let mut spec = pod_json("p", "u");
+    spec["spec"]["volumes"] = json!([source]);
+    spec["spec"]["volumes"][0]["name"] = json!("v");
+    let desired = parse(&serde_json::from_value(spec).unwrap());
     let ips = ["10.0.0.5".to_owned()];
     let facts = Facts { host_ips: &ips, pod_ips: &ips, allocatable: &BTreeMap::new() };
     let sources = Sources { desired: &desired, objects: &Shelf, tokens: &Shelf, facts };
-    let pod = layout(top).pod(&pod_ref("p", "u")).unwrap();
-    set_up(&sources, &pod, Timestamp::UNIX_EPOCH).await?;
-    Ok(files(&host_path(&pod, &desired.volumes[0])))
+    set_up(&sources, pod, Timestamp::UNIX_EPOCH).await?;
+    Ok(host_path(pod, &desired.volumes[0]))
+}
+
+/// Sets up one volume and says what is in it: path, content and mode.
+async fn set_up_in(top: &Path, source: &Value) -> Result<Vec<(String, String, u32)>, String> {
+    set_up_volume(&pod_layout(top, "p", "u"), source).await.map(|volume| files(&volume))
 }
 
 fn files(volume: &Path) -> Vec<(String, String, u32)> {
@@ -169,7 +173,7 @@ async fn volumes_are_where_they_belong_and_go_with_the_pod() {
     assert!(top.path().join("run/groups/node/pods/u/volumes/v/k").exists());
 
     std::os::unix::fs::symlink("/etc", volume.join("planted")).unwrap();
-    let pod = layout(top.path()).pod(&pod_ref("p", "u")).unwrap();
+    let pod = pod_layout(top.path(), "p", "u");
     tear_down(&pod).unwrap();
     tear_down(&pod).unwrap();
     assert!(!volume.exists() && !top.path().join("run/groups/node/pods/u").exists());

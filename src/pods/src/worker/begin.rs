@@ -1,7 +1,6 @@
 //! How a worker begins: what an earlier agent left is looked at, then the lifecycle takes over.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -10,15 +9,16 @@ use tracing::{error, info, warn};
 use wasmnode_core::PodRef;
 use wasmnode_core::desired::Desired;
 use wasmnode_core::ledger::Refusal;
-use wasmnode_core::pod::{Event, Pod, Prior};
-use wasmnode_logs::paths;
+use wasmnode_core::pod::{Event, Pod, PodEnd, Prior};
 
-use super::{Note, Wish, Worker};
-use crate::actions::{release, sandbox, start, volumes};
+use super::{Concluded, Note, Wish, Worker};
+use crate::actions::{exit, pull, release, sandbox, start, volumes};
 use crate::context::Context;
-use crate::layout::PodLayout;
+use crate::history::History;
+use crate::layout::Layout;
 use crate::routes::RunEvent;
 use crate::site::Site;
+use crate::survivors::Survivors;
 use crate::{blocking, exits};
 
 /// Answers that wait for the worker. Each comes from a task that waits for room, so that more would only hide that
@@ -32,10 +32,12 @@ pub(crate) const AGENT_ERROR: &str = "AgentError";
 pub(crate) struct Entrance {
     pub(crate) context: Arc<Context>,
     pub(crate) wishes: watch::Receiver<Wish>,
+    pub(crate) ends: watch::Receiver<Option<PodEnd>>,
     pub(crate) mailbox: mpsc::Sender<Box<RunEvent>>,
     pub(crate) runs: mpsc::Receiver<Box<RunEvent>>,
     pub(crate) notes: mpsc::Sender<Note>,
     pub(crate) begin: Begin,
+    pub(crate) survivors: Survivors,
 }
 
 /// In which state a pod begins.
@@ -55,23 +57,21 @@ impl Entrance {
     /// Serves the pod until it is released. A pod whose names cannot be used on disk is not served at all.
     pub(crate) async fn run(self) {
         let pod = self.wishes.borrow().desired.pod.clone();
-        let layout = match self.context.config.layout.pod(&pod) {
-            Ok(layout) => layout,
-            Err(error) => return error!(%pod, %error, "Pod cannot be served"),
-        };
-        let begin = self.begin.clone();
-        let mut worker = self.worker(pod, layout);
-        let lifecycle = worker.begin(begin).await;
+        if let Err(error) = Layout::check(&pod) {
+            return error!(%pod, %error, "Pod cannot be served");
+        }
+        let (begin, survivors) = (self.begin.clone(), self.survivors.clone());
+        let mut worker = self.worker(pod);
+        let lifecycle = worker.begin(begin, survivors).await;
         worker.serve(lifecycle).await;
         worker.end().await;
     }
 
-    fn worker(self, pod: PodRef, layout: PodLayout) -> Worker {
+    fn worker(self, pod: PodRef) -> Worker {
         let (answers_in, answers) = mpsc::channel(ANSWERS);
         let site = Site {
             context: self.context,
             pod,
-            layout,
             answers: answers_in,
             mailbox: self.mailbox,
             torn_down: tokio::sync::Mutex::new(false),
@@ -79,11 +79,13 @@ impl Entrance {
         Worker {
             site: Arc::new(site),
             wishes: self.wishes,
+            ends: self.ends,
             runs: self.runs,
             answers,
             notes: self.notes,
             tasks: JoinSet::new(),
             images: HashMap::new(),
+            tried: HashMap::new(),
             concluding: HashSet::new(),
             registered: Vec::new(),
             published: None,
@@ -99,21 +101,26 @@ impl Entrance {
 // === impl Worker ===
 
 impl Worker {
-    async fn begin(&mut self, begin: Begin) -> Pod {
+    async fn begin(&mut self, begin: Begin, survivors: Survivors) -> Pod {
         let Wish { desired, gone, .. } = self.wishes.borrow_and_update().clone();
-        info!(?begin, "Pod arrived");
+        info!(?begin, live = survivors.live.len(), ended = survivors.exits.len(), "Pod arrived");
         if matches!(begin, Begin::Failed(_)) {
             sandbox::remove(&self.site).await;
             volumes::tear_down(&self.site).await;
         }
-        let prior = self.prior(&desired).await;
+        let heard = self.heard(&survivors);
+        self.hold_images(&desired, &survivors);
+        let prior = self.prior(&desired, survivors).await;
         if matches!(begin, Begin::Admitted) && !exits::is_terminal(prior.status.as_ref()) {
             self.register(desired.object_refs());
-            if let Some(record) = start::unknown_stop(&desired) {
+            if let Some(record) = start::unknown_stop(&desired).filter(|_| prior.live.is_empty()) {
                 self.site.record(&desired, record);
             }
         }
         let pod = self.enter(begin, desired, prior).await;
+        for concluded in heard {
+            self.acknowledge(concluded).await;
+        }
         if gone { self.step(pod, Event::Gone).await } else { pod }
     }
 
@@ -126,23 +133,47 @@ impl Worker {
             }
         };
         self.carry_out(&pod, actions).await;
+        if matches!(pod, Pod::Running(_)) {
+            // It may have been without an agent for long.
+            self.refresh_now();
+        }
         pod
     }
 
+    /// Containers that live may have to start again with the image that is there.
+    fn hold_images(&mut self, desired: &Arc<Desired>, survivors: &Survivors) {
+        for container in survivors.live.keys() {
+            let (site, desired) = (Arc::clone(&self.site), Arc::clone(desired));
+            self.spawn(pull::hold(site, desired, container.clone()));
+        }
+    }
+
+    /// Runs that ended before this agent was there.
+    fn heard(&self, survivors: &Survivors) -> Vec<Concluded> {
+        let runs = survivors.exits.iter().map(|(container, (_, exit))| (container.clone(), exit.run.clone()));
+        runs.map(|(container, run)| Concluded { run, container }).collect()
+    }
+
     /// The status that the API server has with the exits that it has not heard of, or the newest of this agent's own.
-    async fn prior(&self, desired: &Arc<Desired>) -> Prior {
+    async fn prior(&self, desired: &Arc<Desired>, survivors: Survivors) -> Prior {
         let own = self.site.context.board.status(&self.site.pod.uid);
-        let (layout, desired) = (self.site.layout.clone(), Arc::clone(desired));
-        let found = blocking::io(move || Ok((exits::read(&layout, &desired)?, highest_logs(&layout, &desired)?)));
-        let (recorded, highest_log) = found.await.unwrap_or_else(|error| {
+        let (groups, of) = (Arc::clone(&self.site.context.groups), Arc::clone(desired));
+        let found = blocking::io(move || History::read(&groups, &of)).await;
+        let History { recorded, highest_log } = found.unwrap_or_else(|error| {
             warn!(%error, "Could not read what an earlier agent left of the pod");
-            (Vec::new(), BTreeMap::new())
+            History::default()
         });
         let status = match own {
             Some(own) => Some(own.as_ref().clone()),
             None => exits::merge(self.wishes.borrow().pod.status.clone(), recorded),
         };
-        Prior { status, highest_log }
+        let Survivors { sandbox, live, exits: ended } = survivors;
+        let mut exits = BTreeMap::new();
+        for (container, (attempt, ended)) in ended {
+            let told = exit::told(&self.site, desired, &container, attempt, &ended).await;
+            exits.insert(container, (attempt, told));
+        }
+        Prior { status, highest_log, sandbox, live, exits }
     }
 
     async fn end(mut self) {
@@ -151,16 +182,4 @@ impl Worker {
         self.site.context.routes.close_all(&self.site.mailbox);
         release::release(&self.site, delete).await;
     }
-}
-
-fn highest_logs(pod: &PodLayout, desired: &Desired) -> io::Result<BTreeMap<String, u32>> {
-    let logs = &pod.node().logs_root;
-    let PodRef { namespace, name, uid } = pod.pod();
-    let mut highest = BTreeMap::new();
-    for container in &desired.containers {
-        if let Some(attempt) = paths::highest_attempt(logs, namespace, name, uid, &container.name)? {
-            highest.insert(container.name.clone(), attempt);
-        }
-    }
-    Ok(highest)
 }

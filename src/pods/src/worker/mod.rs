@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument, debug, warn};
 use wasmnode_core::desired::Desired;
-use wasmnode_core::pod::{Event, Pod};
+use wasmnode_core::pod::{Event, Pod, PodEnd};
 use wasmnode_core::{ObjectRef, PodRef};
 use wasmnode_provider_api::RunId;
 
@@ -51,23 +51,29 @@ pub(crate) struct Wish {
     pub(crate) gone: bool,
 }
 
-/// What a worker tells the supervisor while it lives.
+/// What the supervisor is told by those who work for it.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// None of the pod's containers can run any more.
     Over(PodRef),
+    /// A pod that had no worker is over.
+    Orphaned(PodRef),
 }
 
 /// One pod's worker.
 pub(crate) struct Worker {
     site: Arc<Site>,
     wishes: watch::Receiver<Wish>,
+    /// That the node ends the pod; a new value only leaves less time.
+    ends: watch::Receiver<Option<PodEnd>>,
     runs: mpsc::Receiver<Box<RunEvent>>,
     answers: mpsc::Receiver<Box<Answer>>,
     notes: mpsc::Sender<Note>,
     tasks: JoinSet<()>,
     /// Images that were pulled and are held on disk for the next start.
     images: HashMap<String, PulledImage>,
+    /// Number of the latest start by container: one that failed is tried again with the same.
+    tried: HashMap<String, u32>,
     /// Runs whose exit is being concluded: a listing may bring it again.
     concluding: HashSet<(String, u32)>,
     registered: Vec<ObjectRef>,
@@ -92,6 +98,7 @@ struct Concluded {
 /// What a worker waits for.
 enum Input {
     Wish,
+    End,
     Run(Box<RunEvent>),
     Answer(Box<Answer>),
     TaskEnded,
@@ -124,6 +131,7 @@ impl Worker {
         let refresh_at = self.refresh_at;
         tokio::select! {
             changed = self.wishes.changed() => changed.ok().map(|()| Input::Wish),
+            Ok(()) = self.ends.changed() => Some(Input::End),
             Some(event) = self.runs.recv() => Some(Input::Run(event)),
             Some(answer) = self.answers.recv() => Some(Input::Answer(answer)),
             Some(ended) = self.tasks.join_next() => {
@@ -139,6 +147,7 @@ impl Worker {
     fn translate(&mut self, input: Input) -> (Option<Event>, Option<Concluded>) {
         match input {
             Input::Wish => (self.wish(), None),
+            Input::End => (self.ends.borrow_and_update().clone().map(Event::End), None),
             Input::Run(event) => (self.run_event(*event), None),
             Input::Answer(answer) => self.answer(*answer),
             Input::TaskEnded => (None, None),
@@ -154,6 +163,10 @@ impl Worker {
         match answer {
             Answer::Event(event) => (Some(event), None),
             Answer::Pulled { container, image, result } => (Some(self.pulled(container, image, result)), None),
+            Answer::Held { container, image } => {
+                self.hold(container, image);
+                (None, None)
+            }
             Answer::Exited { run, container, event } => (Some(event), Some(Concluded { run, container })),
             Answer::Refreshed(result) => {
                 self.refreshed(result);
@@ -247,8 +260,8 @@ impl Worker {
     async fn acknowledge(&mut self, Concluded { run, container }: Concluded) {
         self.site.context.routes.close(&run);
         if let Some(status) = self.published_status(&container) {
-            let layout = self.site.layout.clone();
-            if let Err(error) = blocking::io(move || exits::record(&layout, &status)).await {
+            let layout = self.site.layout();
+            if let Err(error) = blocking::io(move || exits::record(&layout?, &status)).await {
                 warn!(container, %error, "Could not record how a container ended");
             }
         }

@@ -16,8 +16,8 @@ impl Worker {
         let (site, desired) = (Arc::clone(&self.site), self.desired());
         match action {
             Action::Mount => self.spawn(async move {
-                let result = volumes::mount(&site, &desired).await;
-                site.answer(Answer::Event(Event::Mounted(result))).await;
+                let event = volumes::mount(&site, &desired).await;
+                site.answer(Answer::Event(event)).await;
             }),
             Action::CreateSandbox => self.spawn(async move {
                 let result = sandbox::create(&site, &desired).await;
@@ -49,8 +49,16 @@ impl Worker {
             self.site.context.routes.open(run, self.site.mailbox.clone(), &container, attempt);
         }
         let image = self.images.get(&container).cloned();
-        let start = Start { desired: self.desired(), container, attempt, image };
+        let again = self.tried.insert(container.clone(), attempt) == Some(attempt);
+        let start = Start { desired: self.desired(), container, attempt, again, image };
         self.spawn(start::start(Arc::clone(&self.site), start));
+    }
+
+    /// Keeps an image that a live container was started from.
+    pub(super) fn hold(&mut self, container: String, image: PulledImage) {
+        if !self.told_over {
+            self.images.entry(container).or_insert(image);
+        }
     }
 
     /// Keeps the image for the start that follows. The one before is needed by nobody but the run that has it open.

@@ -15,6 +15,13 @@ impl Worker {
         self.refresh_at = needed.then(|| Instant::now() + self.site.context.config.volume_refresh);
     }
 
+    /// Where nothing changes, nothing is looked at.
+    pub(super) fn refresh_now(&mut self) {
+        if crate::volumes::needs_refresh(&self.desired()) {
+            self.refresh();
+        }
+    }
+
     pub(super) fn refresh(&mut self) {
         // Scheduled again when it is done.
         self.refresh_at = None;

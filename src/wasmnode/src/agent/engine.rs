@@ -1,5 +1,6 @@
-//! The engine and the images it runs.
+//! The engine in this process, for verbs that run no agent, and the images of all of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -12,9 +13,9 @@ use crate::config::Config;
 use crate::config::sections::Switch;
 use crate::version;
 
-/// The agent's program. The link leads to the file that this process was started from, even after it was replaced:
-/// only that one makes code that this engine can load.
-const PROGRAM: &str = "/proc/self/exe";
+/// This program. The link leads to the file that this process was started from, even after it was replaced: only that
+/// one makes code that this engine can load.
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
 
 /// The engine, once it was said hello to.
 pub(crate) struct Engine {
@@ -48,8 +49,8 @@ impl Engine {
     }
 }
 
-/// Opens the image store, with code for these engines.
-pub(crate) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::Result<Images> {
+/// Opens the image store, with code for these engines, compiled by that program.
+pub(crate) async fn open_images(config: &Config, welcome: &Welcome, program: &Path) -> anyhow::Result<Images> {
     let id = |name| welcome.engines.iter().find(|engine| engine.name == name).map(|engine| engine.id.to_string());
     let file = &config.file;
     let config = wasmnode_images::Config {
@@ -59,7 +60,7 @@ pub(crate) async fn open_images(config: &Config, welcome: &Welcome) -> anyhow::R
         max_module_size: file.max_module_size.0,
         max_unpacked_size: wasmnode_images::Config::unpacked_size_for(file.max_module_size.0),
         compile: CompileConfig {
-            program: PROGRAM.into(),
+            program: program.to_owned(),
             jobs: file.compile.jobs,
             memory_bytes: file.compile.memory_limit.0,
             timeout: file.compile.timeout.0,

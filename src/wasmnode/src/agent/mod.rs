@@ -9,7 +9,9 @@ mod cluster;
 pub(crate) mod engine;
 mod housekeeping;
 mod kubelet;
+mod machine;
 mod notify;
+pub(crate) mod runners;
 mod stop;
 mod tasks;
 

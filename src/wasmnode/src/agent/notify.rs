@@ -1,5 +1,7 @@
 //! What systemd is told (`Type=notify`). Without systemd all of it does nothing.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -12,6 +14,11 @@ pub(super) fn ready() {
 /// The end has begun.
 pub(super) fn stopping() {
     notify(NotifyState::Stopping);
+}
+
+/// The end takes longer than `TimeoutStopSec=` says.
+pub(super) fn extend(time: Duration) {
+    notify(NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX)));
 }
 
 /// Says twice per `WatchdogSec=` that the agent's threads still take turns.

@@ -1,4 +1,5 @@
-//! How the agent ends: on a signal in two stages, and at once when a task ended that must not.
+//! How the agent ends: on a signal in two stages, and at once when a task ended that must not. Pods go on, unless the
+//! machine shuts down and the configuration gives them time to end before.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wasmnode_cluster::StatusWriter;
 
-use super::notify;
+use super::{machine, notify};
+use crate::admin::Drain;
 use crate::exit::Failure;
 
 /// For the last statuses to reach the API server. What does not is told by the next start.
@@ -42,21 +44,30 @@ impl Stages {
     }
 
     /// Until everything has ended. A second signal cuts it short.
-    pub(super) async fn run(self, mut tasks: JoinSet<Ended>, statuses: &StatusWriter) -> Result<(), Failure> {
+    pub(super) async fn run(
+        self,
+        mut tasks: JoinSet<Ended>,
+        statuses: &StatusWriter,
+        drain: &Drain,
+    ) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         tokio::select! {
             name = signals.next() => info!(signal = name, "Stopping"),
             Some(ended) = tasks.join_next() => return Err(fatal(ended).into()),
         }
         notify::stopping();
+        let end = async {
+            end_pods_with_machine(drain).await;
+            self.stop(&mut tasks, statuses).await;
+        };
         tokio::select! {
-            () = self.stop(&mut tasks, statuses) => info!("Stopped"),
+            () = end => info!("Stopped"),
             name = signals.next() => warn!(signal = name, "Stopping at once"),
         }
         Ok(())
     }
 
-    /// Pods are left as they are: their runs end with this process, and the next start tells that they were lost.
+    /// Pods are left as they are: they live in processes of their own.
     async fn stop(&self, tasks: &mut JoinSet<Ended>, statuses: &StatusWriter) {
         self.serving.cancel();
         if timeout(FLUSH, statuses.settled()).await.is_err() {
@@ -67,6 +78,18 @@ impl Stages {
         if timeout(GRACE, all).await.is_err() {
             warn!(left = tasks.len(), "Some tasks did not end in time");
         }
+    }
+}
+
+async fn end_pods_with_machine(drain: &Drain) {
+    let Some(time) = drain.machine_shutdown() else { return };
+    if !machine::is_shutting_down().await {
+        return;
+    }
+    info!(?time, "The machine shuts down: ending pods");
+    notify::extend(time + FLUSH + GRACE);
+    if let Err(error) = drain.run(None, None).await {
+        warn!(%error, "Not all pods were ended");
     }
 }
 

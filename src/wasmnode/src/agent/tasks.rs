@@ -13,6 +13,7 @@ use wasmnode_core::{Recorder, Severity};
 use super::cluster::Cluster;
 use super::stop::{Ended, Stages};
 use super::{App, housekeeping, notify};
+use crate::admin::{Answer, Drain, Request};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::lock::Lock;
@@ -35,16 +36,17 @@ impl App {
     pub(crate) async fn serve(self) -> Result<(), Failure> {
         let mut tasks = Tasks { set: JoinSet::new(), stages: Stages::new() };
         let (statuses, recorder) = (self.cluster.statuses.clone(), self.cluster.recorder.clone());
+        let drain = self.drain.clone();
         // Holds the lock and the supervisor's ports until all tasks have ended.
         let _lock = self.spawn_all(&mut tasks);
         recorder.node(Severity::Normal, "Starting", "Starting kubelet.".to_owned());
         notify::ready();
         let Tasks { set, stages } = tasks;
-        stages.run(set, &statuses).await
+        stages.run(set, &statuses, &drain).await
     }
 
     fn spawn_all(self, tasks: &mut Tasks) -> Lock {
-        let Self { config, cluster, images, facts_source, facts, state, supervisor, server, lock } = self;
+        let Self { config, cluster, images, facts_source, facts, state, supervisor, server, admin, drain, lock } = self;
         let serving = tasks.stages.serving.clone();
         spawn_node(tasks, &config, &cluster, &facts);
         let follow = node::follow(facts.subscribe(), cluster.node.clone(), state, serving.clone());
@@ -60,9 +62,17 @@ impl App {
         tasks.spawn_fallible("supervisor", supervisor.run(forwarding, serving.clone()));
         tasks.spawn("images", housekeeping::collect_images(images, serving.clone()));
         tasks.spawn("server", server.serve(serving.clone()));
+        tasks.spawn("admin", admin.serve(move |request, answer| obey(drain.clone(), request, answer), serving.clone()));
         tasks.spawn("watchdog", notify::watchdog(serving));
         spawn_posting(tasks, cluster);
         lock
+    }
+}
+
+/// What a command line asks for.
+async fn obey(drain: Drain, request: Request, answer: Answer) -> anyhow::Result<()> {
+    match request {
+        Request::Drain(within) => drain.run(within.map(|within| within.0), Some(&answer)).await,
     }
 }
 

@@ -70,6 +70,7 @@ fn directories(file: &NodeConfiguration) -> Result<(), ConfigError> {
 fn limits(file: &NodeConfiguration) -> Result<(), ConfigError> {
     at_least("maxPods", u64::from(file.max_pods), 1)?;
     at_least("capacity", u64::from(file.capacity), 1)?;
+    isolation(file)?;
     at_least("containerLogMaxFiles", u64::from(file.container_log_max_files), 2)?;
     at_least("containerLogMaxSize", file.container_log_max_size.0, 4096)?;
     at_least("maxParallelImagePulls", file.max_parallel_image_pulls as u64, 1)?;
@@ -87,6 +88,24 @@ fn limits(file: &NodeConfiguration) -> Result<(), ConfigError> {
     if restart < Duration::from_secs(1) || restart > LONGEST_RESTART {
         let field = "crashLoopBackOff.maxContainerRestartPeriod";
         return Err(ConfigError::field(field, "must be between 1s and 300s"));
+    }
+    Ok(())
+}
+
+fn isolation(file: &NodeConfiguration) -> Result<(), ConfigError> {
+    if !file.allowed_isolation.contains(&file.isolation) {
+        return Err(ConfigError::field("allowedIsolation", "must contain the node's own isolation"));
+    }
+    let users = &file.group_users;
+    if users.count > 0 && users.first == 0 {
+        return Err(ConfigError::field("groupUsers.first", "must not be 0, which is root"));
+    }
+    if users.first.checked_add(users.count).is_none_or(|end| end == u32::MAX) {
+        return Err(ConfigError::field("groupUsers", "ends beyond the largest user id"));
+    }
+    if file.shutdown_grace_period_critical_pods.0 > file.shutdown_grace_period.0 {
+        let field = "shutdownGracePeriodCriticalPods";
+        return Err(ConfigError::field(field, "must not be longer than shutdownGracePeriod"));
     }
     Ok(())
 }

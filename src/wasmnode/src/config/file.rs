@@ -1,13 +1,15 @@
 //! The configuration file as it is written. Doc comments and defaults here are what `docs/configuration.md` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sections::{Authentication, Compile, CrashLoopBackOff, Logging, Switch, Taint, TaintEffect};
+use super::sections::{
+    Authentication, Compile, CrashLoopBackOff, GroupUsers, Isolation, Logging, Switch, Taint, TaintEffect,
+};
 use super::units::{Bytes, GoDuration};
 
 /// The whole file. Fields carry KubeletConfiguration's names and defaults wherever the meaning is the same.
@@ -82,8 +84,23 @@ pub(crate) struct NodeConfiguration {
     pub(crate) image_store_size_limit: Bytes,
     /// Compile jobs.
     pub(crate) compile: Compile,
-    /// Containers that can run at the same time; the address space for them is reserved at start.
+    /// What pods share a process (a runner) with, unless their RuntimeClass asks for something else: `node`,
+    /// `namespace` or `pod`.
+    pub(crate) isolation: Isolation,
+    /// What RuntimeClasses may ask for, by the handlers `wasm-node`, `wasm-namespace` and `wasm-pod`.
+    pub(crate) allowed_isolation: BTreeSet<Isolation>,
+    /// User ids of the isolation groups. An agent that may not change users runs all groups as its own.
+    pub(crate) group_users: GroupUsers,
+    /// Containers that can run at the same time in one runner, which reserves address space for them at its start. A
+    /// group has as many runners as it needs.
     pub(crate) capacity: u32,
+    /// How long a runner without pods waits for the next one before it ends.
+    pub(crate) runner_idle_time: GoDuration,
+    /// Time for all pods to end when the machine shuts down, or at `wasmnode drain`. 0: a shutdown ends them in no order
+    /// and without a word, and `drain` gives them a minute.
+    pub(crate) shutdown_grace_period: GoDuration,
+    /// The part of it that critical pods have to themselves, after all others have ended.
+    pub(crate) shutdown_grace_period_critical_pods: GoDuration,
     /// Whether components of WASI 0.3 are run. Their engine is made when the first of them starts.
     pub(crate) wasip3: Switch,
 
@@ -144,7 +161,13 @@ impl Default for NodeConfiguration {
             max_module_size: Bytes::mebi(256),
             image_store_size_limit: Bytes::gibi(10),
             compile: Compile::default(),
+            isolation: Isolation::Namespace,
+            allowed_isolation: BTreeSet::from([Isolation::Namespace, Isolation::Pod]),
+            group_users: GroupUsers::default(),
             capacity: 1000,
+            runner_idle_time: GoDuration::secs(10),
+            shutdown_grace_period: GoDuration::secs(0),
+            shutdown_grace_period_critical_pods: GoDuration::secs(0),
             wasip3: Switch::On,
             run_directory: "/run/wasmnode".into(),
             run_directory_size: Bytes::mebi(256),

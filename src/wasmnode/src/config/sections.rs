@@ -1,5 +1,6 @@
 //! The nested parts of the configuration file.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -45,6 +46,28 @@ pub(crate) struct Compile {
     pub(crate) timeout: GoDuration,
     /// Niceness of a job, 0 to 19.
     pub(crate) nice: u8,
+}
+
+/// What pods share a process with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Isolation {
+    /// With all pods of the node: the least memory.
+    Node,
+    /// With the pods of their namespace.
+    Namespace,
+    /// With no other pod.
+    Pod,
+}
+
+/// User ids for isolation groups, each of which has one of its own; group ids are the same numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct GroupUsers {
+    /// The first one. No user of the machine may have one of these ids.
+    pub(crate) first: u32,
+    /// How many; 0: all groups run as the agent's own user, which keeps them less well apart.
+    pub(crate) count: u32,
 }
 
 /// The agent's own log, on standard error.
@@ -108,6 +131,20 @@ pub(crate) enum TaintEffect {
 impl Default for CrashLoopBackOff {
     fn default() -> Self {
         Self { max_container_restart_period: GoDuration::secs(300) }
+    }
+}
+
+impl Default for GroupUsers {
+    /// Above everything that distributions and systemd hand out.
+    fn default() -> Self {
+        Self { first: 1_880_000_000, count: 65_536 }
+    }
+}
+
+impl GroupUsers {
+    /// All of them; none where there are to be none.
+    pub(crate) fn range(&self) -> Option<Range<u32>> {
+        (self.count > 0).then(|| self.first..self.first.saturating_add(self.count))
     }
 }
 

@@ -26,8 +26,6 @@ impl Collector for Collected {
         let phases = phases.iter().map(|(phase, count)| (phase.as_str(), signed(*count as u64)));
         page.gauges("wasmnode_pods", "Pods of this node by phase", "phase", phases)?;
         let (started, exited) = (m.containers_started.get(), m.containers_exited.get());
-        let running = signed(started.saturating_sub(exited));
-        page.gauges("kubelet_running_containers", "Containers", "container_state", [("running", running)])?;
         page.counters(
             "kubelet_started_containers",
             "Containers that were entered",
@@ -35,7 +33,7 @@ impl Collector for Collected {
             [("container", started)],
         )?;
         page.counter("wasmnode_exited_containers", "Containers that ended", exited)?;
-        page.gauge("wasmnode_pool_capacity", "Containers that fit at the same time", i64::from(self.capacity))?;
+        page.gauge("wasmnode_runner_capacity", "Containers that fit into one runner", i64::from(self.capacity))?;
         page.gauge("wasmnode_pod_workers", "Workers alive", m.workers.get())?;
         page.counter("wasmnode_pod_worker_panics", "Workers that panicked", m.worker_panics.get())?;
         page.counter("wasmnode_mailbox_drops", "Run events that did not fit a mailbox", m.mailbox_drops.get())?;

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use wasmnode_core::node::{Image, NodeFact, NodeFacts, Pressure, Resources, SystemInfo, default_labels};
 use wasmnode_images::Images;
+use wasmnode_pods::IsolationPolicy;
 use wasmnode_provider_api::Provider;
 
 use super::reserved::{LEAST_DISK_PART, LEAST_MEMORY, reserved};
+use crate::admin::SHUTTING_DOWN;
 use crate::config::Config;
 use crate::host::{Capacity, Identity};
 use crate::version;
@@ -22,37 +24,32 @@ use crate::version;
 /// A provider that does not answer for this long does not run pods either.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Handlers that a pod may ask for while all guests share the agent's process; the empty one is the default.
-const RUNTIME_HANDLERS: [&str; 3] = ["", "wasm", "wasm-node"];
-
 /// Where facts come from.
 pub(crate) struct FactsSource {
     root: PathBuf,
     config: Arc<Config>,
     images: Images,
     provider: Arc<dyn Provider>,
+    /// Cancelled when the node goes down.
+    leaving: CancellationToken,
     /// What does not change while the agent runs.
     fixed: NodeFacts,
-}
-
-/// Names of RuntimeClass handlers that pods may ask for here.
-pub(crate) fn handlers() -> impl Iterator<Item = &'static str> {
-    RUNTIME_HANDLERS.into_iter().filter(|handler| !handler.is_empty())
 }
 
 // === impl FactsSource ===
 
 impl FactsSource {
-    /// `runtime` is the provider's name and version.
+    /// `runtime` is the provider's name and version; the token says that the node goes down.
     pub(crate) fn new(
         config: Arc<Config>,
         address: IpAddr,
         runtime: String,
+        isolation: &IsolationPolicy,
         images: Images,
-        provider: Arc<dyn Provider>,
+        (provider, leaving): (Arc<dyn Provider>, CancellationToken),
     ) -> Self {
-        let fixed = fixed(&config, address, runtime);
-        Self { root: config.root_dir.clone(), config, images, provider, fixed }
+        let fixed = fixed(&config, address, runtime, isolation);
+        Self { root: config.root_dir.clone(), config, images, provider, leaving, fixed }
     }
 
     /// All facts as they are now.
@@ -74,7 +71,11 @@ impl FactsSource {
     pub(crate) async fn run(self, facts: watch::Sender<NodeFacts>, every: Duration, shutdown: CancellationToken) {
         let forever = async {
             loop {
-                tokio::time::sleep(every).await;
+                let is_leaving = self.leaving.is_cancelled();
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = self.leaving.cancelled(), if !is_leaving => {}
+                }
                 match self.gather().await {
                     Ok(new) => publish(&facts, new),
                     Err(error) => warn!(%error, "Cannot gather the node's facts, keeping the old ones"),
@@ -91,11 +92,15 @@ impl FactsSource {
 
     /// Why no pod could run here now. The words are the kubelet's, since tools look for them.
     async fn problems(&self) -> Vec<String> {
-        match tokio::time::timeout(PING_TIMEOUT, self.provider.ping()).await {
+        let mut problems = match tokio::time::timeout(PING_TIMEOUT, self.provider.ping()).await {
             Ok(Ok(())) => Vec::new(),
             Ok(Err(error)) => vec![format!("container runtime is down: {error}")],
             Err(_) => vec!["container runtime is down: it does not answer".to_owned()],
+        };
+        if self.leaving.is_cancelled() {
+            problems.push(SHUTTING_DOWN.to_owned());
         }
+        problems
     }
 }
 
@@ -110,7 +115,7 @@ fn publish(facts: &watch::Sender<NodeFacts>, new: NodeFacts) {
     });
 }
 
-fn fixed(config: &Config, address: IpAddr, runtime: String) -> NodeFacts {
+fn fixed(config: &Config, address: IpAddr, runtime: String, isolation: &IsolationPolicy) -> NodeFacts {
     let (file, name) = (&config.file, &config.node_name);
     let mut labels = default_labels(name);
     labels.extend(file.node_labels.clone());
@@ -133,10 +138,10 @@ fn fixed(config: &Config, address: IpAddr, runtime: String) -> NodeFacts {
         system: system_info(&Identity::read(Path::new("/")), runtime),
         images: Vec::new(),
         max_images: usize::try_from(file.node_status_max_images).ok(),
-        runtime_handlers: RUNTIME_HANDLERS.map(str::to_owned).to_vec(),
+        runtime_handlers: std::iter::once("").chain(isolation.handlers()).map(str::to_owned).collect(),
         pressure: Pressure::default(),
         problems: Vec::new(),
-        conditions: vec![NodeFact::guests_in_process(), NodeFact::node_addresses()],
+        conditions: vec![NodeFact::isolation(isolation.users.is_some()), NodeFact::node_addresses()],
     }
 }
 

@@ -2,8 +2,10 @@
 //! API server ([`facts`]) and to admission ([`state`]).
 
 mod facts;
+mod isolation;
 mod reserved;
 mod state;
 
-pub(crate) use facts::{FactsSource, handlers};
+pub(crate) use facts::FactsSource;
+pub(crate) use isolation::isolation;
 pub(crate) use state::{derive, follow};

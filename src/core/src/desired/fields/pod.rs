@@ -26,7 +26,7 @@ decisions!(POD, pod, PodSpec, "spec", {
     os "os" Honoured "`linux` is accepted, since the image decides; `windows` fails with PodOSNotSupported"
     overhead "overhead" Honoured "counted on admission"
     preemption_policy "preemptionPolicy" Void "the scheduler's business"
-    priority "priority" Void "the scheduler's business; critical pods do not preempt others on this node"
+    priority "priority" Honoured "critical pods are the last to end when the node shuts down; they do not preempt others on this node"
     priority_class_name "priorityClassName" Void "the scheduler's business"
     readiness_gates "readinessGates" Honoured ""
     resource_claims "resourceClaims" Refused "this node has no devices to allocate"

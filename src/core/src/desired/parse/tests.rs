@@ -376,3 +376,11 @@ fn a_pod_as_the_api_server_fills_it_in_is_accepted_whole() {
     }));
     assert_eq!((desired.refused, desired.reported), (vec![], vec![]));
 }
+
+#[test]
+fn critical_pods_are_told_by_their_priority() {
+    let cases = [(None, false), (Some(0), false), (Some(1_999_999_999), false), (Some(2_000_000_000), true)];
+    for (priority, critical) in cases {
+        assert_eq!(with_spec(json!({"priority": priority})).is_critical(), critical, "{priority:?}");
+    }
+}

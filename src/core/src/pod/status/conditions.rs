@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::super::PodEnd;
 use super::super::body::{Body, Setup};
 use super::{Facts, whole_second};
 
@@ -19,7 +20,7 @@ pub(super) fn is_own(type_: &str) -> bool {
 
 pub(super) fn conditions(
     body: &Body,
-    facts: &Facts,
+    facts: &Facts<'_>,
     status: &PodStatus,
     now: Timestamp,
     previous: Option<&PodStatus>,
@@ -33,7 +34,14 @@ pub(super) fn conditions(
         containers_ready,
         ("PodScheduled", true, None, None),
     ];
-    drafts.into_iter().map(|draft| condition(draft, body, now, previous)).collect()
+    let drafts = drafts.into_iter().chain(facts.end.and_then(disruption));
+    drafts.map(|draft| condition(draft, body, now, previous)).collect()
+}
+
+/// Written with the final phase only (contract section 4.3).
+fn disruption(end: &PodEnd) -> Option<Draft> {
+    let message = end.message.clone().into_owned();
+    end.is_disruption.then_some(("DisruptionTarget", true, Some("TerminationByKubelet"), Some(message)))
 }
 
 fn initialized(phase: &str) -> Draft {

@@ -10,7 +10,6 @@ use super::super::container::{Container, Ended, Phase};
 use super::super::{Pod, PullErrorKind, texts};
 use super::whole_second;
 use crate::desired::{self, Desired};
-use crate::run_id;
 
 pub(super) fn statuses(pod: &Pod, final_states: bool) -> Vec<ContainerStatus> {
     let body = pod.body();
@@ -55,10 +54,7 @@ fn restart_count(container: &Container) -> u32 {
 
 fn container_id(container: &Container, desired: &Desired) -> Option<String> {
     match (&container.phase, &container.current) {
-        (Phase::Running { .. }, _) => {
-            let run = run_id(&desired.pod.sandbox_id(0), &container.name, container.attempt);
-            Some(format!("{}{run}", texts::CONTAINER_ID_PREFIX))
-        }
+        (Phase::Running { .. }, _) => Some(texts::container_id(&desired.pod, &container.name, container.attempt)),
         (_, Some(ended)) => ended.container_id.clone(),
         (_, None) => None,
     }

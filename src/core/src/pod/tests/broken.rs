@@ -5,19 +5,23 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::checks::Violation;
-use super::properties::{op, play, policy};
-use super::world::Step;
+use super::properties::{op, play, play_in, policy};
+use super::world::{Op, Step, World};
 use crate::pod::container::Phase;
-use crate::pod::{Action, Event, Pod};
+use crate::pod::{Action, Event, Pod, Prior};
 
 /// Plays seeded scripts until one breaks a property of that name.
 fn breaks(name: &str, step: Step) {
+    breaks_in(name, |policy, script| play(step, policy, script));
+}
+
+fn breaks_in(name: &str, play: impl Fn(&str, &[Op]) -> Result<(), Violation>) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let scripts = (policy(), proptest::collection::vec(op(), 0..80));
     for _ in 0..5000 {
         let (policy, script) = scripts.new_tree(&mut runner).unwrap().current();
-        if let Err(Violation(broken, _)) = play(step, policy, &script)
+        if let Err(Violation(broken, _)) = play(policy, &script)
             && broken == name
         {
             return;
@@ -45,6 +49,20 @@ fn starting_a_deleted_pod_is_seen() {
             now,
             event,
         )
+    });
+}
+
+#[test]
+fn an_agent_that_forgets_what_runs_is_seen() {
+    breaks_in("a container has one run at a time", |policy, script| {
+        play_in(World::telling(Pod::step, |prior| Prior { live: [].into(), ..prior }, policy)?, script)
+    });
+}
+
+#[test]
+fn an_agent_that_forgets_a_sandbox_is_seen() {
+    breaks_in("volumes outlive runs", |policy, script| {
+        play_in(World::telling(Pod::step, |prior| Prior { sandbox: false, ..prior }, policy)?, script)
     });
 }
 
@@ -99,6 +117,13 @@ fn releasing_early_is_seen() {
 #[test]
 fn never_killing_is_seen() {
     breaks("a deleted pod is released in time", |pod, now, event| {
+        with(|actions| actions.retain(|action| !matches!(action, Action::Kill { .. })), pod, now, event)
+    });
+}
+
+#[test]
+fn never_killing_what_the_node_ends_is_seen() {
+    breaks("an ended pod is over in time", |pod, now, event| {
         with(|actions| actions.retain(|action| !matches!(action, Action::Kill { .. })), pod, now, event)
     });
 }

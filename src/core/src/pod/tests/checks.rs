@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use crate::desired::Desired;
+use crate::pod::LiveRun;
 
 /// A property that does not hold, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) fn terminal_stays(before: Option<&PodStatus>, after: &PodStatus) -> R
     })
 }
 
-pub(super) fn terminal_means_dead(status: &PodStatus, live: &BTreeMap<String, u32>) -> Result<(), Violation> {
+pub(super) fn terminal_means_dead(status: &PodStatus, live: &BTreeMap<String, LiveRun>) -> Result<(), Violation> {
     check(!is_terminal(status) || live.is_empty(), "a terminal phase means that nothing runs", || format!("{live:?}"))
 }
 

@@ -106,7 +106,10 @@ fn a_finished_pod_does_not_repeat_the_conditions_of_others() {
     let mut status = before.status.clone();
     let foreign = PodCondition { type_: "example.com/gate".to_owned(), ..PodCondition::default() };
     status.conditions.as_mut().unwrap().push(foreign);
-    let play = Play::continued(before.desired.clone(), Prior { status: Some(status), highest_log: [].into() });
+    let play = Play::continued(
+        before.desired.clone(),
+        Prior { status: Some(status), highest_log: [].into(), ..Prior::default() },
+    );
     assert_eq!(play.status, before.status);
 }
 
@@ -115,7 +118,7 @@ fn a_clock_that_was_set_back_delays_no_restart_and_is_no_busy_loop() {
     let mut before = Play::new("Always", &["c"]);
     before.now = 9000;
     before.prepare().run("c", 0).exit("c", 0, 5);
-    let prior = Prior { status: Some(before.status.clone()), highest_log: [].into() };
+    let prior = Prior { status: Some(before.status.clone()), highest_log: [].into(), ..Prior::default() };
     let mut play = Play::continued(before.desired.clone(), prior);
     assert_eq!(play.pod.as_ref().unwrap().next_deadline(), None);
     play.prepare();
@@ -126,7 +129,7 @@ fn a_clock_that_was_set_back_delays_no_restart_and_is_no_busy_loop() {
 fn a_start_that_failed_takes_back_no_restart() {
     let mut play = Play::continued(
         Play::new("Always", &["c"]).desired,
-        Prior { status: None, highest_log: [("c".to_owned(), 4)].into() },
+        Prior { status: None, highest_log: [("c".to_owned(), 4)].into(), ..Prior::default() },
     );
     play.prepare().pulled("c");
     assert_eq!(container(&play).restart_count, 4);

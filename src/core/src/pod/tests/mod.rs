@@ -2,17 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod adopted;
 mod broken;
 mod checks;
+mod ended;
 mod live;
 mod play;
 mod properties;
+mod survive;
 mod table;
 mod world;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod as ApiPod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -48,5 +51,6 @@ pub(super) fn mk_desired(policy: &str, containers: &[&str]) -> Desired {
 }
 
 pub(super) fn deleted(desired: &Desired, now: Timestamp, grace_seconds: i64) -> Arc<Desired> {
-    Arc::new(Desired { deletion: Some(Deletion { at: now, grace_seconds }), ..desired.clone() })
+    let at = now + SignedDuration::from_secs(grace_seconds);
+    Arc::new(Desired { deletion: Some(Deletion { at, grace_seconds }), ..desired.clone() })
 }

@@ -17,7 +17,9 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::ChangeImage),
         1 => (0..40_u8).prop_map(Op::Delete),
         1 => Just(Op::Gone),
+        1 => (0..40_u8).prop_map(Op::End),
         1 => Just(Op::Crash),
+        1 => (0..8_u8).prop_map(Op::Restart),
     ]
 }
 
@@ -27,7 +29,11 @@ pub(super) fn policy() -> impl Strategy<Value = &'static str> {
 
 /// Runs a script to its end, or to the first property that it breaks.
 pub(super) fn play(step: Step, policy: &str, script: &[Op]) -> Result<(), Violation> {
-    let mut world = World::new(step, policy)?;
+    let world = World::new(step, policy)?;
+    play_in(world, script)
+}
+
+pub(super) fn play_in(mut world: World, script: &[Op]) -> Result<(), Violation> {
     for op in script {
         world.run(*op)?;
     }

@@ -201,7 +201,7 @@ fn what_ran_under_an_earlier_agent_is_lost_and_starts_again_by_policy() {
         before.prepare();
         let prior_log = [("c".to_owned(), 2)].into();
         before.run("c", 0);
-        let prior = Prior { status: Some(before.status.clone()), highest_log: prior_log };
+        let prior = Prior { status: Some(before.status.clone()), highest_log: prior_log, ..Prior::default() };
         let mut play = Play::continued(before.desired.clone(), prior);
         if next.is_some() {
             play.prepare().pulled("c");
@@ -223,7 +223,10 @@ fn a_finished_pod_stays_as_it_was_written() {
     let mut before = Play::new("Never", &["c"]);
     before.prepare().run("c", 0).exit("c", 0, 5);
     let written = before.status.clone();
-    let play = Play::continued(before.desired.clone(), Prior { status: Some(written.clone()), highest_log: [].into() });
+    let play = Play::continued(
+        before.desired.clone(),
+        Prior { status: Some(written.clone()), highest_log: [].into(), ..Prior::default() },
+    );
     assert_eq!(play.status, written);
     assert_eq!(play.effects(), [&Action::Unmount], "what a dead agent may have left is given back");
 }

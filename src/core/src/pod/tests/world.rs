@@ -10,8 +10,8 @@ use super::checks::{Violation, check, counts_never_fall, final_containers_stay, 
 use super::{at, deleted, mk_desired};
 use crate::desired::Desired;
 use crate::pod::{
-    Action, Event, Exit, ExitCause, NodeAddresses, Pod, Prior, PullError, PullErrorKind, Pulled, Settings, StartError,
-    StartErrorReason,
+    Action, Event, Exit, ExitCause, LiveRun, NodeAddresses, Pod, PodEnd, Prior, PullError, PullErrorKind, Pulled,
+    Settings, StartError, StartErrorReason,
 };
 
 /// One line of a script.
@@ -35,8 +35,13 @@ pub(super) enum Op {
     Delete(u8),
     /// The pod vanishes.
     Gone,
+    /// The node ends it, within so many seconds.
+    End(u8),
     /// The agent dies and starts again: runs are lost, status and logs remain.
     Crash,
+    /// The agent dies and starts again, and the runs live on. By its bits: a run that was being started was started;
+    /// the first, the second run ends meanwhile.
+    Restart(u8),
 }
 
 /// The transition under test.
@@ -45,12 +50,16 @@ pub(super) type Step = fn(Pod, Timestamp, Event) -> (Pod, Vec<Action>);
 /// Everything around one pod.
 pub(super) struct World {
     step: Step,
+    /// What a starting agent is told of what is left.
+    tell: fn(Prior) -> Prior,
     now: Timestamp,
     pod: Option<Pod>,
     desired: Desired,
     outstanding: Vec<Action>,
     /// Live runs: container → attempt.
-    live: BTreeMap<String, u32>,
+    live: BTreeMap<String, LiveRun>,
+    /// Ends that no agent has heard of.
+    unheard: BTreeMap<String, (u32, Exit)>,
     /// Runs that were asked to stop.
     stopping: BTreeSet<String>,
     used: BTreeSet<(String, u32)>,
@@ -59,19 +68,28 @@ pub(super) struct World {
     mounted: bool,
     sandbox: bool,
     ending_since: Option<(Timestamp, i64)>,
+    /// The agent that is there was told to end the pod.
+    ended: bool,
     last: Option<Event>,
     released: bool,
 }
 
 impl World {
     pub(super) fn new(step: Step, policy: &str) -> Result<Self, Violation> {
+        Self::telling(step, |prior| prior, policy)
+    }
+
+    /// A world in which starting agents are told something else than what there is.
+    pub(super) fn telling(step: Step, tell: fn(Prior) -> Prior, policy: &str) -> Result<Self, Violation> {
         let mut world = Self {
             step,
+            tell,
             now: at(0),
             pod: None,
             desired: mk_desired(policy, &["a", "b"]),
             outstanding: Vec::new(),
             live: BTreeMap::new(),
+            unheard: BTreeMap::new(),
             stopping: BTreeSet::new(),
             used: BTreeSet::new(),
             logs: BTreeMap::new(),
@@ -79,6 +97,7 @@ impl World {
             mounted: false,
             sandbox: false,
             ending_since: None,
+            ended: false,
             last: None,
             released: false,
         };
@@ -87,7 +106,13 @@ impl World {
     }
 
     fn boot(&mut self) -> Result<(), Violation> {
-        let prior = Prior { status: self.status.clone(), highest_log: self.logs.clone() };
+        let prior = (self.tell)(Prior {
+            status: self.status.clone(),
+            highest_log: self.logs.clone(),
+            sandbox: self.sandbox,
+            live: self.live.clone(),
+            exits: std::mem::take(&mut self.unheard),
+        });
         let (pod, actions) = Pod::new(self.now, Arc::new(self.desired.clone()), prior, Settings::default());
         self.pod = Some(pod);
         self.take(actions)
@@ -117,7 +142,12 @@ impl World {
                 self.ending_since.get_or_insert((self.now, grace));
                 self.send(Event::Gone)
             }
+            Op::End(grace) => {
+                self.ended = true;
+                self.send(Event::End(PodEnd::shutdown(SignedDuration::from_secs(i64::from(grace)))))
+            }
             Op::Crash => self.crash(),
+            Op::Restart(bits) => self.restart(bits),
         }
     }
 
@@ -131,9 +161,41 @@ impl World {
     fn crash(&mut self) -> Result<(), Violation> {
         self.outstanding.clear();
         self.live.clear();
-        self.stopping.clear();
         self.sandbox = false;
+        self.reboot()
+    }
+
+    fn restart(&mut self, bits: u8) -> Result<(), Violation> {
+        for action in std::mem::take(&mut self.outstanding) {
+            if let Action::Start { container, attempt } = action
+                && bits & 1 != 0
+            {
+                self.enter(&container, attempt)?;
+            }
+        }
+        for (index, code) in [(0, 3), (1, 0)] {
+            if bits & (2 << index) != 0
+                && let Some((name, _)) = pick(&self.live, index)
+            {
+                self.end_unheard(&name, code);
+            }
+        }
+        self.reboot()
+    }
+
+    /// A run ends while no agent is there.
+    pub(super) fn end_unheard(&mut self, container: &str, code: i32) {
+        if let Some(run) = self.live.remove(container) {
+            self.unheard.insert(container.to_owned(), (run.attempt, self.exit_of(run, code)));
+        }
+    }
+
+    pub(super) fn reboot(&mut self) -> Result<(), Violation> {
+        self.outstanding.clear();
+        self.stopping.clear();
         self.last = None;
+        // Nobody told the new agent.
+        self.ended = false;
         if self.ending_since.is_some() && self.desired.deletion.is_none() {
             // It had vanished, so that nobody tells the new agent of it.
             self.released = true;
@@ -142,7 +204,7 @@ impl World {
         self.boot()
     }
 
-    fn wait(&mut self, seconds: i64) -> Result<(), Violation> {
+    pub(super) fn wait(&mut self, seconds: i64) -> Result<(), Violation> {
         let until = self.now + SignedDuration::from_secs(seconds);
         // More ticks than deadlines can fall into the longest wait would be a busy loop.
         for _ in 0..2000 {
@@ -177,6 +239,7 @@ impl World {
                 self.send(Event::Mounted(if ok { Ok(()) } else { Err("no".to_owned()) }))
             }
             Action::CreateSandbox => {
+                check(!self.sandbox, "a sandbox is made once", String::new)?;
                 self.sandbox = ok;
                 self.send(Event::SandboxReady(if ok { Ok(()) } else { Err("no".to_owned()) }))
             }
@@ -209,11 +272,7 @@ impl World {
 
     fn start(&mut self, container: String, attempt: u32, ok: bool) -> Result<(), Violation> {
         let result = if ok {
-            check(self.used.insert((container.clone(), attempt)), "attempts are never reused", || {
-                format!("{container} {attempt}")
-            })?;
-            self.live.insert(container.clone(), attempt);
-            self.logs.insert(container.clone(), attempt);
+            self.enter(&container, attempt)?;
             Ok(self.now)
         } else {
             Err(StartError { reason: StartErrorReason::CreateContainerError, message: "no".to_owned() })
@@ -221,15 +280,31 @@ impl World {
         self.send(Event::Started { container, attempt, result })
     }
 
+    fn enter(&mut self, container: &str, attempt: u32) -> Result<(), Violation> {
+        check(self.used.insert((container.to_owned(), attempt)), "attempts are never reused", || {
+            format!("{container} {attempt}")
+        })?;
+        check(self.sandbox, "a run has a sandbox", || container.to_owned())?;
+        let run = LiveRun { attempt, started_at: self.now };
+        let other = self.live.insert(container.to_owned(), run);
+        check(other.is_none(), "a container has one run at a time", || format!("{other:?} {run:?}"))?;
+        self.logs.insert(container.to_owned(), attempt);
+        Ok(())
+    }
+
+    fn exit_of(&self, run: LiveRun, code: i32) -> Exit {
+        let LiveRun { started_at, .. } = run;
+        Exit { code, cause: ExitCause::Ended, message: String::new(), started_at, finished_at: self.now }
+    }
+
     fn exit(&mut self, container: &str, code: i32) -> Result<(), Violation> {
-        let Some(attempt) = self.live.remove(container) else { return Ok(()) };
+        let Some(run) = self.live.remove(container) else { return Ok(()) };
         self.stopping.remove(container);
         self.outstanding.retain(|action| {
             !matches!(action, Action::Stop { container: c, .. } | Action::Kill { container: c, .. } if c == container)
         });
-        let exit =
-            Exit { code, cause: ExitCause::Ended, message: String::new(), started_at: self.now, finished_at: self.now };
-        self.send(Event::Exited { container: container.to_owned(), attempt, exit })
+        let exit = self.exit_of(run, code);
+        self.send(Event::Exited { container: container.to_owned(), attempt: run.attempt, exit })
     }
 
     fn send(&mut self, event: Event) -> Result<(), Violation> {
@@ -243,7 +318,9 @@ impl World {
         for action in actions {
             match &action {
                 Action::Start { container, .. } | Action::Pull { container, .. } => {
-                    check(self.ending_since.is_none(), "nothing starts after the end", || container.clone())?;
+                    check(self.ending_since.is_none() && !self.ended, "nothing starts after the end", || {
+                        container.clone()
+                    })?;
                 }
                 Action::Stop { container, .. } => {
                     self.stopping.insert(container.clone());
@@ -294,10 +371,47 @@ impl World {
         !matches!(self.last, Some(Event::Tick))
     }
 
+    /// Answers all that was asked for, but for stops: nobody hears those.
+    pub(super) fn settle(&mut self) -> Result<(), Violation> {
+        for _ in 0..100 {
+            self.outstanding.retain(|action| !matches!(action, Action::Stop { .. }));
+            if self.outstanding.is_empty() || self.released {
+                return Ok(());
+            }
+            self.answer(0, true)?;
+        }
+        check(self.outstanding.is_empty(), "work ends", || format!("{:?}", self.outstanding))
+    }
+
+    pub(super) fn status(&self) -> &PodStatus {
+        self.status.as_ref().unwrap()
+    }
+
+    /// Names of containers that are alive.
+    pub(super) fn alive(&self) -> Vec<String> {
+        self.live.keys().cloned().collect()
+    }
+
+    /// Expects a pod that the node ends to be over soon after its grace.
+    fn expect_over(&mut self) -> Result<(), Violation> {
+        let limit = self.now + SignedDuration::from_secs(self.desired.grace_seconds + 5);
+        let is_over = |world: &Self| world.released || world.pod.as_ref().is_some_and(Pod::is_over);
+        while !is_over(self) && self.now < limit {
+            self.settle()?;
+            self.wait(1)?;
+        }
+        check(is_over(self), "an ended pod is over in time", || format!("{:?}", self.pod))?;
+        let phase = self.status().phase.as_deref();
+        check(matches!(phase, Some("Succeeded" | "Failed")), "an ended pod is over", || format!("{phase:?}"))
+    }
+
     /// Answers everything, lets time pass, and expects the pod to be gone soon after its grace.
     pub(super) fn finish(&mut self) -> Result<(), Violation> {
         if self.released {
             return Ok(());
+        }
+        if self.ended {
+            self.expect_over()?;
         }
         if self.ending_since.is_none() {
             self.delete(5)?;
@@ -307,11 +421,7 @@ impl World {
         let limit = self.now + bound;
         while !self.released && self.now < limit {
             // Guests ignore the request to stop: only the kill ends them.
-            self.outstanding.retain(|action| !matches!(action, Action::Stop { .. }));
-            while !self.outstanding.is_empty() && !self.released {
-                self.answer(0, true)?;
-                self.outstanding.retain(|action| !matches!(action, Action::Stop { .. }));
-            }
+            self.settle()?;
             if !self.released {
                 self.wait(1)?;
             }
@@ -320,7 +430,7 @@ impl World {
     }
 }
 
-fn pick(live: &BTreeMap<String, u32>, index: u8) -> Option<(String, u32)> {
+fn pick(live: &BTreeMap<String, LiveRun>, index: u8) -> Option<(String, LiveRun)> {
     let index = usize::from(index).checked_rem(live.len())?;
-    live.iter().nth(index).map(|(name, attempt)| (name.clone(), *attempt))
+    live.iter().nth(index).map(|(name, run)| (name.clone(), *run))
 }

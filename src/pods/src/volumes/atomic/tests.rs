@@ -55,20 +55,20 @@ fn nothing_is_rewritten_without_a_change() {
     let top = tempfile::tempdir().unwrap();
     let root = Root::open(top.path()).unwrap();
     let now = Timestamp::UNIX_EPOCH;
-    assert!(write(&root, &payload(&one("a", "1")), now).unwrap());
+    assert!(write(&root, &payload(&one("a", "1")), Owner::CALLER, now).unwrap());
     let first = directory(top.path());
     assert!(first.to_str().unwrap().starts_with("..1970_01_01_00_00_00.000000000"), "{}", first.display());
-    assert!(!write(&root, &payload(&one("a", "1")), now).unwrap());
+    assert!(!write(&root, &payload(&one("a", "1")), Owner::CALLER, now).unwrap());
     assert_eq!(directory(top.path()), first);
 
-    assert!(write(&root, &payload(&one("a", "2")), now).unwrap());
+    assert!(write(&root, &payload(&one("a", "2")), Owner::CALLER, now).unwrap());
     assert_ne!(directory(top.path()), first);
     assert!(!top.path().join(first).exists());
     let private = Files::from([("a".to_owned(), (b"2".to_vec(), 0o600))]);
-    assert!(write(&root, &payload(&private), now).unwrap(), "a changed mode is a change");
-    assert!(write(&root, &Payload::default(), now).unwrap());
+    assert!(write(&root, &payload(&private), Owner::CALLER, now).unwrap(), "a changed mode is a change");
+    assert!(write(&root, &Payload::default(), Owner::CALLER, now).unwrap());
     assert_eq!(seen(top.path()), Files::new());
-    assert!(!write(&root, &Payload::default(), now).unwrap());
+    assert!(!write(&root, &Payload::default(), Owner::CALLER, now).unwrap());
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn what_was_planted_is_repaired_and_not_followed() {
             root.remove_tree(Path::new(&entry.unwrap().file_name())).unwrap();
         }
         plant();
-        write(&root, &payload(&wanted), Timestamp::UNIX_EPOCH).unwrap();
+        write(&root, &payload(&wanted), Owner::CALLER, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(seen(top.path()), wanted);
     }
     assert_eq!(fs::read(outside.path().join("a")).unwrap(), b"precious");
@@ -102,7 +102,7 @@ fn a_reader_never_sees_a_mix() {
     let root = Root::open(top.path()).unwrap();
     let content =
         |n: u32| -> Files { (0..4).map(|i| (format!("k{i}"), (n.to_string().into_bytes(), 0o644))).collect() };
-    write(&root, &payload(&content(0)), Timestamp::UNIX_EPOCH).unwrap();
+    write(&root, &payload(&content(0)), Owner::CALLER, Timestamp::UNIX_EPOCH).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -116,7 +116,7 @@ fn a_reader_never_sees_a_mix() {
             }
         });
         for n in 1..200 {
-            write(&root, &payload(&content(n)), Timestamp::UNIX_EPOCH).unwrap();
+            write(&root, &payload(&content(n)), Owner::CALLER, Timestamp::UNIX_EPOCH).unwrap();
         }
         done.store(true, Ordering::Relaxed);
         reader.join().unwrap();
@@ -139,7 +139,7 @@ proptest! {
         let root = Root::open(top.path()).unwrap();
         let mut before = None;
         for files in sequence {
-            let changed = write(&root, &payload(&files), Timestamp::UNIX_EPOCH).unwrap();
+            let changed = write(&root, &payload(&files), Owner::CALLER, Timestamp::UNIX_EPOCH).unwrap();
             prop_assert_eq!(seen(top.path()), files.clone());
             prop_assert_eq!(changed, before.as_ref() != Some(&files));
             let hidden = fs::read_dir(top.path()).unwrap().filter(|e| {
