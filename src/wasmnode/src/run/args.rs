@@ -21,6 +21,12 @@ pub(crate) struct RunArgs {
     /// A directory of this machine that the program sees; `:ro` lets it only read.
     #[arg(long, short, value_name = "DIR:GUEST[:ro]")]
     pub(super) volume: Vec<Volume>,
+    /// Gives the program this standard input; without, its input is empty.
+    #[arg(long, short)]
+    pub(super) interactive: bool,
+    /// Tells the program that it is at a terminal, whose lines are edited, echoed and ended (Ctrl-D) as ever.
+    #[arg(long, short)]
+    pub(super) tty: bool,
     /// Name of the pod; by default that of the image.
     #[arg(long)]
     pub(super) name: Option<String>,
@@ -79,6 +85,8 @@ impl RunArgs {
             ("arguments", !self.args.is_empty()),
             ("--env", !self.env.is_empty()),
             ("--volume", !self.volume.is_empty()),
+            ("--interactive", self.interactive),
+            ("--tty", self.tty),
             ("--name", self.name.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)

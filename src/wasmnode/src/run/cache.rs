@@ -4,6 +4,7 @@
 //! for each question, under a lock, and closed again; several questions at once share one opening.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -14,7 +15,7 @@ use wasmnode_provider_api::Welcome;
 
 use super::console::Console;
 use super::place::Root;
-use crate::agent::engine::open_images;
+use crate::agent::engine::{PROGRAM, open_images};
 use crate::config::Config;
 use crate::config::units::Bytes;
 
@@ -67,7 +68,7 @@ impl Cache {
             let _lock = self.take_lock().await?;
             let mut config = self.config.clone();
             config.file.image_store_size_limit = self.size_limit;
-            let images = open_images(&config, &self.welcome).await?;
+            let images = open_images(&config, &self.welcome, Path::new(PROGRAM)).await?;
             images.collect_garbage().await.context("cannot clean up the images")?;
         }
         Ok(())
@@ -80,7 +81,10 @@ impl Cache {
             return Ok(opened);
         }
         let lock = self.take_lock().await?;
-        let opened = Arc::new(Opened { images: open_images(&self.config, &self.welcome).await?, _lock: lock });
+        let opened = Arc::new(Opened {
+            images: open_images(&self.config, &self.welcome, Path::new(PROGRAM)).await?,
+            _lock: lock,
+        });
         *open = Arc::downgrade(&opened);
         Ok(opened)
     }

@@ -15,6 +15,7 @@ pub(crate) mod cache;
 pub(crate) mod console;
 mod director;
 mod identity;
+mod input;
 mod job;
 mod manifest;
 mod objects;

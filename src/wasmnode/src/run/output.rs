@@ -17,6 +17,9 @@ use super::console::{Console, Target, is_one_stream};
 /// For the rest of the output to be read after everything has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Between two looks for what a program printed: nobody sees it wait.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// How output is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -99,6 +102,9 @@ impl Output {
 impl Follower {
     async fn run(mut self, root: PathBuf, log: PathBuf, options: Options, ended: CancellationToken) -> io::Result<()> {
         let mut reader = Reader::open(root, log, options, ended).await?;
+        if self.prefix.is_empty() {
+            reader = reader.looking_every(PAUSE);
+        }
         while let Some(bytes) = reader.next().await {
             let bytes = bytes?;
             // Whoever reads may be slow, and others have to go on meanwhile.

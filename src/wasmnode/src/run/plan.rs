@@ -1,5 +1,6 @@
 //! From the command line to what is run.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec};
@@ -65,12 +66,19 @@ fn pod(args: &RunArgs) -> Result<Pod, Failure> {
         value: Some(literal(value)),
         value_from: None,
     };
+    if args.interactive && args.tty && !std::io::stdin().is_terminal() {
+        let problem = "--interactive with --tty needs a terminal as standard input: leave out --tty";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     let container = Container {
         name: "main".to_owned(),
         image: Some(args.what.clone()),
         image_pull_policy: Some(args.pull.policy().to_owned()),
         args: Some(args.args.iter().map(|arg| literal(arg)).collect()),
         env: Some(args.env.iter().map(variable).collect()),
+        stdin: Some(args.interactive),
+        stdin_once: Some(args.interactive),
+        tty: Some(args.tty),
         ..Container::default()
     };
     let spec = PodSpec { containers: vec![container], restart_policy: Some("Never".to_owned()), ..PodSpec::default() };

@@ -1,4 +1,4 @@
-//! The engine with the directories of `--volume` in every run.
+//! The engine with what somebody who runs a program by hand gives it: directories and standard input.
 //!
 //! A pod's spec could only say hostPath, which a node refuses; who runs a program by hand may show it any directory
 //! that is theirs.
@@ -10,23 +10,25 @@ use async_trait::async_trait;
 use wasmnode_logs::beneath;
 use wasmnode_provider_api::{
     Artifact, Configure, Duplex, Error, EventStream, ExecSpec, Hello, Listing, Mount, Provider, RunId, RunSpec,
-    SandboxId, SandboxSpec, SandboxUpdate, ServicesDelta, Streams, Usage, Welcome,
+    SandboxId, SandboxSpec, SandboxUpdate, ServicesDelta, Streams, Target, Usage, Welcome,
 };
 
 use super::args::Volume;
+use super::input::Input;
 
 /// Mode of directories that the guest sees.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// A provider whose runs see more directories.
-pub(super) struct WithVolumes {
+/// A provider whose runs see more directories, and the first of them this process's standard input.
+pub(super) struct ByHand {
     pub(super) inner: Arc<dyn Provider>,
     pub(super) volumes: Vec<Volume>,
+    pub(super) input: Option<Input>,
 }
 
-// === impl WithVolumes ===
+// === impl ByHand ===
 
-impl WithVolumes {
+impl ByHand {
     /// The mounts stay in the order of their paths, so that none hides what lies below it.
     fn add(&self, run: &mut RunSpec) -> std::io::Result<()> {
         let root = run.mounts.iter().find(|mount| mount.guest == "/").map(|mount| mount.host.clone());
@@ -45,10 +47,15 @@ impl WithVolumes {
 }
 
 #[async_trait]
-impl Provider for WithVolumes {
+impl Provider for ByHand {
     async fn start(&self, mut run: RunSpec) -> Result<(), Error> {
         self.add(&mut run).map_err(|e| Error::Failed(format!("volumes cannot be mounted: {e}")))?;
-        self.inner.start(run).await
+        let id = run.id.clone();
+        self.inner.start(run).await?;
+        if let Some(input) = &self.input {
+            input.give(&self.inner, id);
+        }
+        Ok(())
     }
 
     async fn hello(&self, hello: Hello) -> Result<Welcome, Error> {
@@ -75,8 +82,12 @@ impl Provider for WithVolumes {
         self.inner.acknowledge(run).await
     }
 
-    async fn prepare(&self, artifact: &Artifact) -> Result<(), Error> {
-        self.inner.prepare(artifact).await
+    async fn target(&self, sandbox: &SandboxId) -> Result<Target, Error> {
+        self.inner.target(sandbox).await
+    }
+
+    async fn prepare(&self, sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
+        self.inner.prepare(sandbox, artifact).await
     }
 
     async fn create_sandbox(&self, sandbox: SandboxSpec) -> Result<(), Error> {

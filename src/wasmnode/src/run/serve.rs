@@ -12,7 +12,7 @@ use wasmnode_core::ledger;
 use wasmnode_core::node::default_labels;
 use wasmnode_core::pod::NodeAddresses;
 use wasmnode_core::quantity::Milli;
-use wasmnode_pods::{Layout, LogLimits, NodeState, Ports, Supervisor, system_clock};
+use wasmnode_pods::{Isolation, IsolationPolicy, Layout, LogLimits, NodeState, Ports, Supervisor, system_clock};
 
 use super::args::RunArgs;
 use super::board::Board;
@@ -20,11 +20,12 @@ use super::cache::Cache;
 use super::console::Console;
 use super::director::Director;
 use super::identity;
+use super::input::Input;
 use super::objects::{FileObjects, NoTokens};
 use super::output::Output;
 use super::place::{Root, Scratch};
 use super::plan::Plan;
-use super::provider::WithVolumes;
+use super::provider::ByHand;
 use super::puller::FilePuller;
 use super::signals::Signals;
 use super::verdict::Verdict;
@@ -32,7 +33,6 @@ use crate::agent::engine::Engine;
 use crate::config::{Config, ConfigError, Overrides};
 use crate::exit::Failure;
 use crate::host::Capacity;
-use crate::node::handlers;
 use crate::tools::user_keyring;
 
 /// Runs that the engine has room for at least, so that a container that is started again need not wait for the last
@@ -67,13 +67,14 @@ pub(super) async fn serve(args: RunArgs, plan: Plan) -> Result<Verdict, Failure>
         base: plan.base,
         keyring: user_keyring(),
     };
+    let input = args.interactive.then(Input::default);
     let board = Arc::new(Board::new(Arc::clone(&console)));
     let ports = Ports {
         statuses: Arc::clone(&board) as Arc<_>,
         objects: Arc::new(FileObjects::new(plan.manifest.config_maps, plan.manifest.secrets)),
         tokens: Arc::new(NoTokens),
         recorder: Arc::clone(&board) as Arc<_>,
-        provider: Arc::new(WithVolumes { inner: provider, volumes: args.volume }),
+        provider: Arc::new(ByHand { inner: provider, volumes: args.volume, input }),
         images: Arc::new(images),
         clock: system_clock(),
     };
@@ -115,7 +116,7 @@ fn pods_config(scratch: &Path) -> wasmnode_pods::Config {
         },
         lifecycle: wasmnode_core::pod::Settings { restart_cap: SignedDuration::from_secs(300) },
         log_limits: LOG_LIMITS,
-        handlers: handlers().map(str::to_owned).collect(),
+        isolation: IsolationPolicy { default: Isolation::Node, ..IsolationPolicy::default() },
         volume_refresh: VOLUME_REFRESH,
     }
 }

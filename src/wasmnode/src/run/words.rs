@@ -13,8 +13,11 @@ const FATAL: [&str; 7] = [
     "RunContainerError",
 ];
 
-/// A state that nothing was running in.
-const NEVER_RAN: &str = "ContainerStatusUnknown";
+/// States that nothing was running in.
+const NEVER_RAN: [&str; 2] = ["ContainerStatusUnknown", NOT_STARTED];
+
+/// The one of a program that is not in the image; it will not appear there.
+const NOT_STARTED: &str = "StartError";
 
 /// What is said of a program that the memory limit ended, and that could not say anything itself.
 pub(super) const OUT_OF_MEMORY: &str = "it wanted more memory than its limit";
@@ -56,6 +59,9 @@ fn compare(old: Option<&ContainerStatus>, new: &ContainerStatus, said: &mut Said
     if let Some(ended) = is.ended.filter(|_| is.ends > was.ends) {
         say(end(ended));
     }
+    if let Some(message) = not_started(new) {
+        said.failure.get_or_insert(message);
+    }
     let Some(waiting) = &state.waiting else { return };
     let (reason, message) =
         (waiting.reason.as_deref().unwrap_or_default(), waiting.message.clone().unwrap_or_default());
@@ -65,6 +71,18 @@ fn compare(old: Option<&ContainerStatus>, new: &ContainerStatus, said: &mut Said
         let delay = message.strip_prefix("back-off ").and_then(|rest| rest.split(' ').next()).unwrap_or("a while");
         say(format!("waits {delay} before it is started again"));
     }
+}
+
+fn not_started(status: &ContainerStatus) -> Option<String> {
+    let states = [&status.state, &status.last_state].into_iter().flatten();
+    let mut ended = states.filter_map(|state| state.terminated.as_ref());
+    ended
+        .find(|ended| ended.reason.as_deref() == Some(NOT_STARTED))
+        .map(|ended| ended.message.clone().unwrap_or_default())
+}
+
+fn ran(ended: &ContainerStateTerminated) -> bool {
+    ended.reason.as_deref().is_none_or(|reason| !NEVER_RAN.contains(&reason))
 }
 
 /// What a status knows of a container's runs. Workers may be faster than whoever looks.
@@ -85,7 +103,7 @@ impl<'a> Seen<'a> {
         let waiting = now.and_then(|state| state.waiting.as_ref());
         // While a container waits, its last state is that of the run that is counted last.
         let ended = now.and_then(|state| state.terminated.as_ref()).or_else(|| waiting.and(last));
-        let ended = ended.filter(|ended| ended.reason.as_deref() != Some(NEVER_RAN));
+        let ended = ended.filter(|ended| ran(ended));
         let runs =
             if ended.is_some() || now.is_some_and(|state| state.running.is_some()) { attempt + 1 } else { attempt };
         let ends = if ended.is_some() { attempt + 1 } else { attempt };
@@ -112,7 +130,7 @@ fn end(ended: &ContainerStateTerminated) -> String {
 pub(super) fn exit_codes(status: &PodStatus) -> Vec<i32> {
     let states = status.container_statuses.iter().flatten().filter_map(|container| container.state.as_ref());
     let ended = states.filter_map(|state| state.terminated.as_ref());
-    ended.filter(|ended| ended.reason.as_deref() != Some(NEVER_RAN)).map(|ended| ended.exit_code).collect()
+    ended.filter(|ended| ran(ended)).map(|ended| ended.exit_code).collect()
 }
 
 /// Whether a pod will do nothing more.
@@ -194,7 +212,11 @@ mod tests {
         let rejected = json!({ "phase": "Failed", "reason": "OutOfmemory", "message": "Pod was rejected: x" });
         let said = changes(None, &serde_json::from_value(rejected).unwrap());
         assert_eq!(said.failure.as_deref(), Some("Pod was rejected: x"));
-        let never = status(0, &ended(137, NEVER_RAN, ""), &none);
+        let absent = status(0, &ended(128, "StartError", "exec: \"x\": not found"), &none);
+        let said = changes(None, &absent);
+        assert_eq!((said.failure.as_deref(), exit_codes(&absent)), (Some("exec: \"x\": not found"), vec![]));
+        assert_eq!((said.lines, said.begun), (vec![], vec![]));
+        let never = status(0, &ended(137, "ContainerStatusUnknown", ""), &none);
         assert_eq!((changes(None, &never), exit_codes(&never)), (Said::default(), vec![]));
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 use wasmnode_images::{Description, Engine, Image, Images, Kind, PullPolicy, Reference, Request, describe};
 use wasmnode_pods::{PullRequest, Puller};
+use wasmnode_provider_api::{Artifact, SandboxId};
 
 use super::Bench;
 use super::args::{Format, InspectArgs};
@@ -72,12 +73,22 @@ async fn find(bench: &Bench, name: &str) -> Result<Found, Failure> {
 async fn problem(bench: &Bench, images: &Images, image: &Image) -> Option<String> {
     let (name, keyring) = (image.reference.to_string(), user_keyring());
     let policy = wasmnode_core::desired::PullPolicy::Never;
-    let request = PullRequest { image: &name, policy, keyring: &keyring, command: &[], args: &[] };
+    let request =
+        PullRequest { image: &name, policy, keyring: &keyring, command: &[], args: &[], path: None, target: None };
     match Puller::ensure(images, request, &|| {}).await.map(|pulled| pulled.artifact) {
-        Ok(Ok(artifact)) => bench.provider.prepare(&artifact).await.err().map(|error| error.to_string()),
+        Ok(Ok(artifact)) => refusal(bench, &artifact).await,
         Ok(Err(why)) => Some(why),
         Err(error) => Some(error.message),
     }
+}
+
+/// The engine is in this process and knows no sandbox; any will do.
+async fn refusal(bench: &Bench, artifact: &Artifact) -> Option<String> {
+    let sandbox = match SandboxId::new("0".repeat(64)) {
+        Ok(sandbox) => sandbox,
+        Err(error) => return Some(error.to_string()),
+    };
+    bench.provider.prepare(&sandbox, artifact).await.err().map(|error| error.to_string())
 }
 
 // === impl Found ===

@@ -10,14 +10,14 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use crate::support::Home;
 
 /// A pseudo-terminal with a command in its foreground.
-struct Terminal {
+pub(crate) struct Terminal {
     screen: File,
     child: Child,
     shown: String,
 }
 
 impl Terminal {
-    fn start(home: &Home, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
@@ -31,9 +31,14 @@ impl Terminal {
         Self { screen: screen.into(), child, shown: String::new() }
     }
 
-    fn read_until(&mut self, text: &str) {
+    pub(crate) fn read_until(&mut self, text: &str) {
+        self.read_until_times(text, 1);
+    }
+
+    /// The terminal echoes what is typed, and a program may repeat it.
+    pub(crate) fn read_until_times(&mut self, text: &str, times: usize) {
         let mut piece = [0; 4096];
-        while !self.shown.contains(text) {
+        while self.shown.matches(text).count() < times {
             // The end of a terminal is an error.
             let size = self.screen.read(&mut piece).unwrap_or(0);
             assert!(size > 0, "{text:?} was never shown: {:?}", self.shown);
@@ -41,11 +46,11 @@ impl Terminal {
         }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.screen.write_all(keys.as_bytes()).unwrap();
     }
 
-    fn exit_code(mut self) -> Option<i32> {
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
