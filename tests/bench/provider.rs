@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
-use wasmnode_provider_api::{Provider, SandboxId};
+use wasmnode_provider_api::SandboxId;
 use wasmnode_tests::guests;
 
 use crate::bare::Bare;

@@ -46,8 +46,8 @@ impl Stage {
         let registry = RegistryOptions { directory: scratch.join("registry"), ..RegistryOptions::default() };
         let (cluster, registry) = tokio::try_join!(Cluster::start(&cluster), Registry::start(registry))?;
         say(&format!("# starting the agent of node {}", node.name));
-        let options =
-            AgentOptions { directory: scratch.join(&node.name), node, config: json!({}), arguments: Vec::new() };
+        let directory = scratch.join(&node.name);
+        let options = AgentOptions { directory, node, config: json!({}), arguments: Vec::new(), kept_programs: None };
         let agent = Agent::start(&cluster, options).await?;
         let kubectl = cluster.kubectl();
         Ok(Self { agent, registry, cluster, kubectl })

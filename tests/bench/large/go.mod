@@ -1,0 +1,3 @@
+module wasmnode.dev/tests/bench/large
+
+go 1.24
