@@ -32,10 +32,23 @@ demo *ARGS: cluster guests
     cargo build --workspace --bins
     target/debug/demo {{ARGS}}
 
+# builds the examples, [NAME...] or all, runs each and compares; fetches compilers, minutes and gigabytes the first time
+examples *NAMES: build
+    examples/run.sh {{NAMES}}
+
 # one JSON line per figure
 bench *ARGS: cluster guests
+    tests/bench/large/build.sh
     cargo build --release --workspace --bins
     target/release/bench {{ARGS}}
+
+# what `just bench images` compares with: tests/peers/bin; a quarter of an hour the first time
+peers:
+    tests/peers/build.sh
+
+# fuzz targets: all in turn, or [TARGET], for [SECONDS] each
+fuzz *ARGS:
+    fuzz/run.sh {{ARGS}}
 
 # formatting and lints, warnings are errors
 lint:
