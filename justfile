@@ -54,7 +54,7 @@ fuzz *ARGS:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- --deny warnings
-    gofmt -l tests/cluster tests/guests | (! grep .)
+    gofmt -l tests/cluster tests/guests tests/bench examples/go-report | (! grep .)
     cd tests/cluster/controlplane && go vet .
     cd tests/cluster/registry && go vet .
 

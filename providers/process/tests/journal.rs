@@ -120,6 +120,28 @@ async fn an_exit_is_on_disk_before_it_is_listed() {
     assert_eq!(names(dir.path()), [exit_file_name(&run_id(1000))]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_exit_that_was_acknowledged_while_it_was_listed_is_not_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Arc::new(journal(dir.path()).await);
+    let mut events = journal.events().await.unwrap();
+    let listing = journal.clone();
+    let lists = tokio::spawn(async move {
+        loop {
+            listing.list().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    for n in 1..=500 {
+        journal.start(run(n, "exit 0")).await.unwrap();
+        next_exit(&mut events).await;
+        journal.acknowledge(&run_id(n)).await.unwrap();
+    }
+    lists.abort();
+    let _aborted = lists.await;
+    assert_eq!(names(dir.path()), [""; 0]);
+}
+
 #[tokio::test]
 async fn without_room_on_disk_exits_are_told_and_written_later() {
     let dir = tempfile::tempdir().unwrap();

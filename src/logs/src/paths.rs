@@ -83,11 +83,20 @@ pub fn remove_pod_dir(root: &Path, namespace: &str, pod: &str, uid: &str) -> io:
 }
 
 /// The highest N of the `N.log` files of a container, rotated ones included: restart counts go on from there when
-/// no status is known. `None` without a file or directory.
-pub fn highest_attempt(root: &Path, namespace: &str, pod: &str, uid: &str, container: &str) -> io::Result<Option<u32>> {
+/// no status is known. `None` without a file or directory. Whoever may write there can make any number up: what is
+/// beyond `at_most` does not count.
+pub fn highest_attempt(
+    root: &Path,
+    namespace: &str,
+    pod: &str,
+    uid: &str,
+    container: &str,
+    at_most: u32,
+) -> io::Result<Option<u32>> {
     let relative = pod_dir(Path::new(""), namespace, pod, uid).join(container);
     let Some(dir) = open_if_there(root, &relative)? else { return Ok(None) };
-    Ok(dir.names(MAX_ENTRIES)?.iter().filter_map(|name| attempt_of(name)).max())
+    let numbers = dir.names(MAX_ENTRIES)?;
+    Ok(numbers.iter().filter_map(|name| attempt_of(name)).filter(|number| *number <= at_most).max())
 }
 
 /// Removes the log files of attempts before `oldest`, rotated ones included: the kubelet keeps the current
@@ -168,7 +177,7 @@ mod tests {
     fn directories_live_from_creation_to_removal() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("pods");
-        assert_eq!(highest_attempt(&root, "n", "p", "u", "c").unwrap(), None);
+        assert_eq!(highest_attempt(&root, "n", "p", "u", "c", u32::MAX).unwrap(), None);
         remove_pod_dir(&root, "n", "p", "u").unwrap();
         create_container_dir(&root, "n", "p", "u", "c").unwrap();
         create_container_dir(&root, "n", "p", "u", "c").unwrap();
@@ -178,7 +187,8 @@ mod tests {
         for name in ["0.log", "1.log", "1.log.20260102-150405.gz", "2.log"] {
             std::fs::write(container.join(name), "").unwrap();
         }
-        assert_eq!(highest_attempt(&root, "n", "p", "u", "c").unwrap(), Some(2));
+        assert_eq!(highest_attempt(&root, "n", "p", "u", "c", u32::MAX).unwrap(), Some(2));
+        assert_eq!(highest_attempt(&root, "n", "p", "u", "c", 1).unwrap(), Some(1));
         remove_attempts_before(&root, "n", "p", "u", "c", 2).unwrap();
         assert_eq!(Root::open(&container).unwrap().names(9).unwrap(), ["2.log"]);
         remove_pod_dir(&root, "n", "p", "u").unwrap();

@@ -17,6 +17,9 @@ use crate::{site, volumes};
 
 const FILE: &str = "pod.json";
 
+/// Longer than any pod is waited for; what is longer cannot be reckoned with.
+const LONGEST_GRACE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Far more than names and a path need.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -54,7 +57,8 @@ impl Left {
 
     /// The pod's own grace period; none: a release recorded the pod that did not record it.
     pub(crate) fn grace(&self) -> Option<Duration> {
-        self.record.grace_seconds.and_then(|seconds| seconds.try_into().ok()).map(Duration::from_secs)
+        let seconds = self.record.grace_seconds.and_then(|seconds| seconds.try_into().ok());
+        seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_GRACE))
     }
 }
 
@@ -194,7 +198,7 @@ mod tests {
 
     fn make(groups: &Groups, group: &str, uid: &str) -> PodLayout {
         let pod = pod_ref("p", uid);
-        groups.place(&pod, &Group::named(group.to_owned())).unwrap();
+        groups.place(&pod, &Group::named(group.to_owned()), &[]).unwrap();
         let pod = groups.find(&pod).unwrap();
         record(&pod, 5).unwrap();
         let Layout { logs_root, links_dir, .. } = pod.node();

@@ -55,6 +55,13 @@ impl Routes {
         self.lock().insert(run, route);
     }
 
+    /// After a run ended whose exit is not done with: it may be told again.
+    pub(crate) fn end(&self, run: &RunId) {
+        if let Some(route) = self.lock().get(run) {
+            route.ended.cancel();
+        }
+    }
+
     /// After a run ended, or when it was not started after all.
     pub(crate) fn close(&self, run: &RunId) {
         if let Some(route) = self.lock().remove(run) {

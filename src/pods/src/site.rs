@@ -9,9 +9,9 @@ use wasmnode_core::pod::{Event, PullError};
 use wasmnode_core::{PodRef, run_id};
 use wasmnode_provider_api::{InvalidId, RunId, SandboxId};
 
+use crate::actions::pull::Chosen;
 use crate::context::Context;
 use crate::groups::NotPlaced;
-use crate::images::PulledImage;
 use crate::layout::PodLayout;
 use crate::routes::{Happened, RunEvent};
 
@@ -35,9 +35,9 @@ pub(crate) enum Answer {
     /// For the lifecycle as it is.
     Event(Event),
     /// The image, to be kept for the start.
-    Pulled { container: String, image: String, result: Result<PulledImage, PullError> },
+    Pulled { container: String, image: String, result: Result<Chosen, PullError> },
     /// The image of a container that outlived the agent before, to be kept.
-    Held { container: String, image: PulledImage },
+    Held { container: String, image: Chosen },
     /// A run of a container that ended, with its message.
     Exited { run: RunId, container: String, event: Event },
     /// Volumes were brought up to date, or not.

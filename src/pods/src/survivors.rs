@@ -19,7 +19,7 @@ const LIVE_NUMBERS: u32 = 4096;
 const EXIT_NUMBERS: u32 = 16;
 
 /// Numbers beyond the highest that is known: an agent may have died before it wrote down what it had started.
-const AHEAD: u32 = 4;
+pub(crate) const AHEAD: u32 = 4;
 
 /// What of one pod outlived the agent.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,9 @@ pub(crate) struct Survivors {
     pub(crate) live: BTreeMap<String, LiveRun>,
     /// Unacknowledged ends of containers that do not live, with the number of the run.
     pub(crate) exits: BTreeMap<String, (u32, Exit)>,
+    /// Runs that nobody started, or that another one of their container came after: they must end before anything of
+    /// the pod is started.
+    pub(crate) stray: Vec<RunId>,
 }
 
 /// What a provider lists and nobody has claimed yet.
@@ -85,13 +88,19 @@ impl Remains {
         for container in &desired.containers {
             let name = &container.name;
             let newest = highest.get(name).map_or(0, |highest| *highest).saturating_add(AHEAD);
-            let mut lives = runs.iter().filter(|run| run.container == *name);
-            if let Some(live) = lives.find_map(|run| live_run(&sandbox, run, newest)) {
+            let lives = runs.iter().filter(|run| run.container == *name);
+            if let Some(live) = lives.filter_map(|run| live_run(&sandbox, run, newest)).max_by_key(|run| run.attempt) {
                 survivors.live.insert(name.clone(), live);
             } else if let Some(exit) = self.take_exit(&sandbox, name, newest) {
                 survivors.exits.insert(name.clone(), exit);
             }
         }
+        let claimed: HashSet<RunId> = survivors
+            .live
+            .iter()
+            .filter_map(|(name, run)| RunId::new(run_id(sandbox.as_str(), name, run.attempt)).ok())
+            .collect();
+        survivors.stray = runs.into_iter().map(|run| run.run).filter(|run| !claimed.contains(run)).collect();
         survivors
     }
 
@@ -175,7 +184,7 @@ mod tests {
     fn runs_and_ends_find_their_pods() {
         // runs, exits, highest number known → live, exit, exits left to others
         type Case = (&'static [u32], &'static [u32], Option<u32>, Option<u32>, Option<u32>, usize);
-        let cases: [Case; 10] = [
+        let cases: [Case; 12] = [
             (&[0], &[], None, Some(0), None, 0),
             (&[3], &[], Some(3), Some(3), None, 0),
             // Started, and the agent died before anything else was written.
@@ -184,6 +193,9 @@ mod tests {
             // A number that nothing explains.
             (&[9], &[], Some(3), None, None, 0),
             (&[2], &[], None, Some(2), None, 0),
+            // One that was given up for dead.
+            (&[2, 3], &[], Some(3), Some(3), None, 0),
+            (&[3, 9, 2], &[], Some(3), Some(3), None, 0),
             (&[], &[3], Some(3), None, Some(3), 0),
             (&[], &[2, 3], Some(3), None, Some(3), 1),
             (&[4], &[3], Some(4), Some(4), None, 1),
@@ -193,6 +205,8 @@ mod tests {
             let mut remains = remains("u", runs, exits);
             let highest: BTreeMap<_, _> = highest.map(|highest| ("c".to_owned(), highest)).into_iter().collect();
             let found = remains.claim(&desired("p", "u"), &highest);
+            let stray = runs.len() - usize::from(live.is_some());
+            assert_eq!(found.stray.len(), stray, "{runs:?} {exits:?} {highest:?}");
             assert_eq!(found.live.get("c").map(|run| run.attempt), live, "{runs:?} {exits:?} {highest:?}");
             assert_eq!(found.exits.get("c").map(|(attempt, _)| *attempt), ended, "{runs:?} {exits:?} {highest:?}");
             assert!(found.sandbox);

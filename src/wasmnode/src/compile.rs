@@ -12,6 +12,7 @@ use wasmnode_provider_wasmtime::CompileError;
 
 use crate::args::{CompileArgs, Engine};
 use crate::exit::Failure;
+use crate::limits;
 
 /// The agent refuses larger modules much earlier (`maxModuleSize`); this only bounds a job run by hand.
 const MAX_INPUT_BYTES: u64 = 1 << 30;
@@ -35,6 +36,7 @@ fn engine(engine: Engine) -> EngineName {
 /// A limit that cannot be set ends the job: running without would be worse than not compiling.
 fn confine(args: &CompileArgs) -> anyhow::Result<()> {
     close_inherited();
+    limits::end_at(limits::FIRST);
     if args.nice > 0 {
         rustix::process::setpriority_process(None, i32::from(args.nice)).context("cannot lower the priority")?;
     }

@@ -72,8 +72,9 @@ pub(crate) async fn end_all(config: &Config, layout: &Layout, timeout: Option<Go
         asking.spawn(ask_to_stop(Arc::clone(&runners), run));
     }
     // Those that do not answer are not waited for.
-    runners.stop_all(patience).await;
+    let runners_left = runners.stop_all(patience).await;
     asking.shutdown().await;
+    admin::ensure_ended(runners_left)?;
     let left = runners.list().await.context("cannot tell what runs")?.runs.len();
     anyhow::ensure!(left == 0, "containers that could not be ended: {left}");
     Ok(())

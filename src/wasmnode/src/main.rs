@@ -13,6 +13,7 @@ mod drain;
 mod exit;
 mod host;
 mod layout;
+mod limits;
 mod lock;
 mod log;
 mod metrics;

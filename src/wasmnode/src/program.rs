@@ -15,6 +15,9 @@ use sha2::{Digest, Sha256};
 /// Leads to the file that this process was started from, even after it was replaced.
 const RUNNING: &str = "/proc/self/exe";
 
+/// What a copy is called before it is complete, with the process id behind it.
+const UNFINISHED: &str = "unfinished-";
+
 /// Hexadecimal digits of the file's sha256 that tell one build from another.
 const BUILD_DIGITS: usize = 16;
 
@@ -61,12 +64,26 @@ fn build_id(file: &Path) -> io::Result<String> {
 /// Complete or not there at all: a runner may be started from it at any time.
 fn copy(from: &Path, directory: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
+    remove_unfinished(directory)?;
     // Two agents of one machine may do this at the same time.
-    let unfinished = directory.join(format!("unfinished-{}", std::process::id()));
+    let unfinished = directory.join(format!("{UNFINISHED}{}", std::process::id()));
     fs::copy(from, &unfinished)?;
     fs::set_permissions(&unfinished, Permissions::from_mode(0o755))?;
     File::open(&unfinished)?.sync_all()?;
     fs::rename(&unfinished, to)
+}
+
+/// Copies of agents that were killed meanwhile.
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -77,6 +94,9 @@ mod tests {
     #[test]
     fn the_program_is_kept_once() {
         let top = tempfile::tempdir().unwrap();
+        let build = build_id(Path::new(RUNNING)).unwrap();
+        fs::create_dir(top.path().join(&build)).unwrap();
+        fs::write(top.path().join(&build).join("unfinished-0"), "of an agent that was killed").unwrap();
         let first = Program::keep(top.path()).unwrap();
         assert_eq!(first.path, top.path().join(&first.build).join("wasmnode"));
         assert_eq!(build_id(&first.path).unwrap(), first.build);

@@ -14,6 +14,9 @@ use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::tmpfs;
 
+/// Files of every root directory, removed last, so that what was interrupted can be repeated.
+const MARKS: [&str; 2] = ["lock", "version"];
+
 /// Shows what it removed.
 pub(crate) fn run(args: UninstallArgs) -> Result<(), Failure> {
     let config = place(args.place)?;
@@ -45,8 +48,9 @@ async fn end(config: &Config, timeout: Option<GoDuration>) -> anyhow::Result<()>
 /// Whether the directories are an agent's, so that all that is in them is. Says which one is not.
 fn is_ours(config: &Config) -> anyhow::Result<bool> {
     let (root, run) = (&config.root_dir, &config.file.run_directory);
-    let root_is = holds(root, &["version", "groups"])?;
-    let run_is = holds(run, &["groups", "agent.sock"])?;
+    // Both: other programs have directories with one of these names, too.
+    let root_is = holds(root, &MARKS)?;
+    let run_is = holds(run, &["groups"])?;
     if root_is == Some(false) || run_is == Some(false) {
         let other = if root_is == Some(false) { root } else { run };
         bail!("{} holds other things than an agent's: nothing was removed", other.display());
@@ -54,7 +58,7 @@ fn is_ours(config: &Config) -> anyhow::Result<bool> {
     Ok(root_is.is_some() || run_is.is_some())
 }
 
-/// None: there is no such directory, or nothing in it. Else whether one of these is in it.
+/// None: there is no such directory, or nothing in it. Else whether all of these are in it.
 fn holds(directory: &Path, names: &[&str]) -> anyhow::Result<Option<bool>> {
     let mut entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -63,7 +67,7 @@ fn holds(directory: &Path, names: &[&str]) -> anyhow::Result<Option<bool>> {
     if entries.next().is_none() {
         return Ok(None);
     }
-    Ok(Some(names.iter().any(|name| directory.join(name).exists())))
+    Ok(Some(names.iter().all(|name| directory.join(name).exists())))
 }
 
 /// The root directory last: it says that the others are ours.
@@ -81,6 +85,7 @@ fn remove(config: &Config) -> anyhow::Result<()> {
     if tmpfs::remove(&file.run_directory)? {
         show(&format!("unmounted {}", file.run_directory.display()));
     }
+    empty(&config.root_dir)?;
     for directory in [&file.run_directory, &config.root_dir] {
         match std::fs::remove_dir_all(directory) {
             Ok(()) => show(&format!("removed {}", directory.display())),
@@ -90,6 +95,22 @@ fn remove(config: &Config) -> anyhow::Result<()> {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot remove {}", directory.display())),
         }
+    }
+    Ok(())
+}
+
+/// Removes all but the marks.
+fn empty(root: &Path) -> anyhow::Result<()> {
+    let unread = || format!("cannot read {}", root.display());
+    for entry in std::fs::read_dir(root).with_context(unread)? {
+        let entry = entry.with_context(unread)?;
+        if MARKS.iter().any(|mark| entry.file_name() == *mark) {
+            continue;
+        }
+        let path = entry.path();
+        let is_directory = entry.file_type().with_context(unread)?.is_dir();
+        let removed = if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
 }
@@ -125,6 +146,9 @@ mod tests {
         let error = is_ours(&config).unwrap_err().to_string();
         assert!(error.contains("root holds other things"), "{error}");
         make("root/groups");
+        std::fs::write(top.path().join("root/version"), "1\n").unwrap();
+        assert!(is_ours(&config).is_err(), "an agent's directory has a lock");
+        std::fs::write(top.path().join("root/lock"), "").unwrap();
         assert!(is_ours(&config).unwrap());
         make("run/other");
         let error = is_ours(&config).unwrap_err().to_string();

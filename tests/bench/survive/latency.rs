@@ -77,6 +77,7 @@ fn config(node: &Path) -> Result<Config> {
         runtime: String::new(),
         capacity: CAPACITY,
         wasip3: false,
+        log_args: Vec::new(),
         launch: Launch::Session,
         idle: Duration::from_secs(60),
     })

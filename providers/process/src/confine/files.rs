@@ -32,11 +32,20 @@ pub(super) fn close_off(allowed: &Allowed) -> Result<Option<OwnedFd>, ConfineErr
     for path in &allowed.write {
         rules = allow(rules, path, AccessFs::from_all(TRIED))?;
     }
+    for path in &allowed.files {
+        rules = allow(rules, path, regular_files())?;
+    }
     let enforced = rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced;
     if !enforced {
         tracing::warn!("This kernel has no landlock; files are protected by their modes alone");
     }
     Ok(enforced.then_some(own_proc))
+}
+
+/// Others read such a directory and remove it: nothing but what its owner needs is to be found there. Links to elsewhere
+/// and moves from elsewhere are refused for want of [`AccessFs::Refer`].
+fn regular_files() -> BitFlags<AccessFs> {
+    AccessFs::from_read(TRIED) | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile
 }
 
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, ConfineError> {

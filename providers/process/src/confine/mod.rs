@@ -20,6 +20,8 @@ pub struct Allowed {
     pub read: Vec<PathBuf>,
     /// Directories and files that may be read and changed. They exist.
     pub write: Vec<PathBuf>,
+    /// Directories in which regular files may be made, read, changed and removed, and nothing else be made. They exist.
+    pub files: Vec<PathBuf>,
 }
 
 /// A process that was confined. Lives as long as it does.

@@ -18,9 +18,7 @@ impl Provider for Journal {
     }
 
     async fn list(&self) -> Result<Listing, Error> {
-        let listing = self.inner.list().await?;
-        self.record.listed(&listing).await;
-        Ok(listing)
+        self.record.listed(self.inner.list()).await
     }
 
     async fn events(&self) -> Result<EventStream, Error> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
-use wasmnode_provider_api::{Exit, Listing, RunId};
+use wasmnode_provider_api::{Error, Exit, Listing, RunId};
 
 use super::files::Files;
 
@@ -55,15 +55,19 @@ impl Record {
         states.insert(run, state);
     }
 
-    /// What somebody is about to be told; some may not have been told by their events yet.
-    pub(super) async fn listed(&self, listing: &Listing) {
+    /// What somebody is about to be told; some may not have been told by their events yet. The provider is asked while
+    /// the states are held: an exit that it still has is not settled here before this is through, so that none is written
+    /// after its acknowledgement.
+    pub(super) async fn listed(&self, asked: impl Future<Output = Result<Listing, Error>>) -> Result<Listing, Error> {
         let mut states = self.states.lock().await;
+        let listing = asked.await?;
         for exit in &listing.exits {
             let before = states.get(&exit.run).copied();
             if matches!(before, None | Some(State::Unwritten)) && self.write(exit.clone()).await {
                 states.insert(exit.run.clone(), if before.is_none() { State::Listed } else { State::Kept });
             }
         }
+        Ok(listing)
     }
 
     /// A run whose exit nobody was told of cannot be acknowledged.

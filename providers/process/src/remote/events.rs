@@ -1,5 +1,7 @@
 //! The stream of events.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::mpsc;
 use tonic::Streaming;
 use tonic_prost::ProstCodec;
@@ -18,10 +20,11 @@ impl Remote {
         let verb = Verb::Events;
         let mut replies = self.within(verb.deadline(), verb.name(), self.subscription()).await?;
         let (to, events) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let complained = self.complained.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = to.closed() => {}
-                () = forward(&mut replies, &to) => {}
+                () = forward(&mut replies, &to, &complained) => {}
             }
         });
         Ok(events)
@@ -41,7 +44,8 @@ impl Remote {
     }
 }
 
-async fn forward(replies: &mut Streaming<Reply>, to: &mpsc::Sender<Event>) {
+/// Ends with the first event that cannot be read; the first of a runner is logged.
+async fn forward(replies: &mut Streaming<Reply>, to: &mpsc::Sender<Event>, complained: &AtomicBool) {
     while let Ok(Some(reply)) = replies.message().await {
         match reply.read::<wire::Event>().and_then(Event::try_from) {
             Ok(event) => {
@@ -49,8 +53,15 @@ async fn forward(replies: &mut Streaming<Reply>, to: &mpsc::Sender<Event>) {
                     return;
                 }
             }
-            // Of a later version, where `list` has what matters; or of a runner gone mad, which must not matter.
-            Err(error) => tracing::warn!(%error, "An event of a runner cannot be read"),
+            // Of a later version, where `list` has what matters; or of a runner gone mad, which must not fill the log.
+            Err(error) if complained.swap(true, Ordering::Relaxed) => {
+                tracing::debug!(%error, "An event of a runner cannot be read");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "An event of a runner cannot be read; what matters of it is asked for");
+                return;
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod provider;
 mod transcript;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 ///
 /// Says hello by itself on every connection. A connection that broke is made again by the next verb; verbs that were
 /// under way fail with [`Error::Failed`], which names the socket, and may or may not have been carried out: `list` tells.
-/// [`wasmnode_provider_api::Provider::events`] ends with its connection.
+/// [`wasmnode_provider_api::Provider::events`] ends with its connection, and before an event that cannot be read.
 ///
 /// Every verb but `exec` and `attach` has a deadline, 30 s, or 60 s where files are read. `exec` and `attach` end when
 /// their future is dropped.
@@ -39,6 +40,8 @@ pub struct Remote {
     hello: Mutex<Hello>,
     link: tokio::sync::Mutex<Option<Link>>,
     conversations: Arc<Semaphore>,
+    /// An event that cannot be read was logged.
+    complained: Arc<AtomicBool>,
 }
 
 // === impl Remote ===
@@ -55,6 +58,7 @@ impl Remote {
             hello: Mutex::new(Hello { protocol: PROTOCOL, build: env!("CARGO_PKG_VERSION").to_owned() }),
             link: tokio::sync::Mutex::new(None),
             conversations: Arc::new(Semaphore::new(MAX_CONVERSATIONS)),
+            complained: Arc::default(),
         };
         remote.link().await?;
         Ok(remote)

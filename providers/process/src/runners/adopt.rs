@@ -17,7 +17,7 @@ use super::handle::Runner;
 use super::heartbeat::PATIENCE_SECONDS;
 use super::names::{GroupDirs, RunnerId};
 use super::pidfd::{self, Process};
-use super::record::{Record, VERSION};
+use super::record::Record;
 use super::scan::{self, Found, Group, disk};
 use super::shared::{Shared, forget_runner};
 use super::{Config, OpenError, Runners, keep, spawn};
@@ -76,9 +76,11 @@ fn read(config: Config) -> Result<(Config, File, String, Vec<Group>), OpenError>
         info!("The machine was started again: runners of before are void");
         scan::void(&config)?;
     }
-    let groups = scan::groups(&config)?;
-    for group in &groups {
+    let mut groups = scan::groups(&config)?;
+    for group in &mut groups {
         group.runners.iter().try_for_each(|found| check_protocol(group, found))?;
+        let Group { dirs, runners, .. } = group;
+        runners.iter_mut().try_for_each(|found| hold(dirs, found, &boot_id))?;
     }
     note_boot(&config, lock, &boot_id).map(|lock| (config, lock, boot_id, groups))
 }
@@ -119,6 +121,20 @@ fn check_protocol(group: &Group, found: &Found) -> Result<(), OpenError> {
     })
 }
 
+/// A runner counts as gone only if it is known to be: an agent that lacks descriptors or memory must not take the living
+/// for dead and start their guests again.
+fn hold(dirs: &GroupDirs, found: &mut Found, boot_id: &str) -> Result<(), OpenError> {
+    let Some(record) = found.record.as_ref() else { return Ok(()) };
+    if record.ended.is_some() || record.boot_id != boot_id {
+        return Ok(());
+    }
+    let process = Process::find(record.pid, record.start_time);
+    let Some(process) = process.map_err(disk("find the process of", &dirs.record(&found.id)))? else { return Ok(()) };
+    let directory = spawn::open_dir(&dirs.runners).map_err(disk("open", &dirs.runners))?;
+    found.held = Some((process, directory));
+    Ok(())
+}
+
 /// Returns the runners that live.
 async fn take_over(shared: &Arc<Shared>, group: Group) -> Vec<Arc<Runner>> {
     let Group { name, dirs, runners, strays, .. } = group;
@@ -142,7 +158,7 @@ async fn take_over(shared: &Arc<Shared>, group: Group) -> Vec<Arc<Runner>> {
 }
 
 async fn take_over_one(shared: &Arc<Shared>, group: &str, dirs: &GroupDirs, found: Found) -> Option<Arc<Runner>> {
-    let Found { id, record, runs } = found;
+    let Found { id, record, runs, held } = found;
     let complete = record.filter(|record| record.pid != 0 || record.ended.is_some());
     let Some(record) = complete else {
         // Its start was not completed, or nobody can tell what it is: it must not go on beside a new one.
@@ -152,7 +168,6 @@ async fn take_over_one(shared: &Arc<Shared>, group: &str, dirs: &GroupDirs, foun
         account(shared, &runner, Some("was ended: its record is damaged or incomplete")).await;
         return None;
     };
-    let held = alive(shared, &record).and_then(|process| Some((process, spawn::open_dir(&dirs.runners).ok()?)));
     let Some(held) = held else {
         let runner = Runner::gone(record, dirs.clone(), id);
         shared.enlist(&runner, runs);
@@ -165,13 +180,6 @@ async fn take_over_one(shared: &Arc<Shared>, group: &str, dirs: &GroupDirs, foun
     shared.watch(&runner);
     shared.counters.adopted.fetch_add(1, Relaxed);
     Some(runner)
-}
-
-fn alive(shared: &Shared, record: &Record) -> Option<Process> {
-    if record.ended.is_some() || record.boot_id != shared.boot_id {
-        return None;
-    }
-    Process::find(record.pid, record.start_time)
 }
 
 /// Ends the process of a runner that has no usable record, and returns its pid.
@@ -206,19 +214,5 @@ async fn account(shared: &Arc<Shared>, runner: &Arc<Runner>, how: Option<&str>) 
 
 /// What stands for a record that says nothing.
 fn blank(shared: &Shared, group: &str, id: &RunnerId, pid: Option<i32>) -> Record {
-    Record {
-        version: VERSION,
-        id: id.as_str().to_owned(),
-        group: group.to_owned(),
-        pid: pid.unwrap_or(0),
-        start_time: 0,
-        boot_id: shared.boot_id.clone(),
-        build: shared.config.build.clone(),
-        program: shared.config.program.clone(),
-        user: None,
-        exclusive: None,
-        protocol: PROTOCOL,
-        made_by: env!("CARGO_PKG_VERSION").to_owned(),
-        ended: None,
-    }
+    Record { pid: pid.unwrap_or(0), ..Record::new(id, group, &shared.config, &shared.boot_id) }
 }

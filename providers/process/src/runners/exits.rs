@@ -3,6 +3,7 @@
 //! The directory belongs to the group's user, so that any process of the group may have planted anything in it: it is
 //! entered without following links, only regular files with one name are read, and sizes and counts are bounded.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -46,7 +47,7 @@ impl Left {
 
     /// Exits of the runs that `known` says are this runner's. What cannot be read is left out.
     pub(crate) fn exits(&self, known: impl Fn(&RunId) -> bool) -> io::Result<Vec<Exit>> {
-        let named = |name: &String| RunId::new(name.strip_suffix(EXIT_SUFFIX)?).ok();
+        let named = |name: &CString| RunId::new(name.to_str().ok()?.strip_suffix(EXIT_SUFFIX)?).ok();
         let runs = self.names()?.into_iter().filter_map(|name| named(&name)).filter(|run| known(run));
         Ok(runs.filter_map(|run| self.exit(&run)).collect())
     }
@@ -59,16 +60,41 @@ impl Left {
         Some(line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
     }
 
-    /// Removes files and links; a directory only if it is empty, since a runner makes none.
+    /// Removes whatever is there, as far as it goes: what cannot be removed does not keep the rest. Bounded in time and
+    /// memory, so that a directory with more in it is left with an error and needs another call.
+    ///
+    /// # Errors
+    /// The first.
     pub(crate) fn clear(&self) -> io::Result<()> {
-        for name in self.names()? {
-            match rustix::fs::unlinkat(&self.0, &name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.0, &name, AtFlags::REMOVEDIR)?,
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(e) => return Err(e.into()),
+        let (mut moved, mut touched, mut failed) = (0, 0, None);
+        loop {
+            let before = moved;
+            for name in self.names()?.iter().take(MAX_ENTRIES.saturating_sub(touched)) {
+                touched += 1;
+                if let Err(error) = self.remove(name, &mut moved) {
+                    failed.get_or_insert(error);
+                }
+            }
+            if moved == before || moved + touched >= MAX_ENTRIES {
+                return failed.map_or(Ok(()), Err);
             }
         }
-        Ok(())
+    }
+
+    /// What is in a directory is removed, and directories in it come up here, counted by `moved`: no depth is too deep.
+    fn remove(&self, name: &CStr, moved: &mut usize) -> io::Result<()> {
+        match unlink(&self.0, name) {
+            Err(Errno::NOTEMPTY) => {}
+            removed => return Ok(removed?),
+        }
+        let inner = Self(rustix::fs::openat(&self.0, name, OPEN | OFlags::DIRECTORY, Mode::empty())?);
+        for below in inner.names()? {
+            if unlink(&inner.0, &below) == Err(Errno::NOTEMPTY) {
+                *moved += 1;
+                rustix::fs::renameat(&inner.0, &below, &self.0, format!(".moved-{moved}"))?;
+            }
+        }
+        Ok(unlink(&self.0, name)?)
     }
 
     fn exit(&self, run: &RunId) -> Option<Exit> {
@@ -96,14 +122,24 @@ impl Left {
         Ok(bytes)
     }
 
-    fn names(&self) -> io::Result<Vec<String>> {
-        let own = |name: &str| name != "." && name != "..";
+    /// As they are: whoever planted them need not have kept to text.
+    fn names(&self) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)?.take(MAX_ENTRIES) {
-            names.extend(entry?.file_name().to_str().ok().filter(|name| own(name)).map(str::to_owned));
+            let entry = entry?;
+            names.extend(Some(entry.file_name()).filter(|name| *name != c"." && *name != c"..").map(CStr::to_owned));
         }
         Ok(names)
     }
+}
+
+/// A file, a link or an empty directory; one that is gone is no error.
+fn unlink(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
+    let removed = match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR),
+        removed => removed,
+    };
+    if removed == Err(Errno::NOENT) { Ok(()) } else { removed }
 }
 
 /// Forgets one exit of a runner that is gone.
@@ -118,8 +154,10 @@ pub(crate) fn forget(directory: &Path, run: &RunId) -> io::Result<()> {
 /// Removes the directory of a runner that is gone.
 pub(crate) fn remove(directory: &Path) -> io::Result<()> {
     let Some(left) = Left::open(directory)? else { return Ok(()) };
-    left.clear()?;
+    let cleared = left.clear();
     match std::fs::remove_dir(directory) {
+        // Why it is not empty says more.
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => cleared.and(Err(e)),
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
@@ -177,6 +215,27 @@ mod tests {
         assert!(!directory.exists() && secret.exists());
         symlink(top.path(), &directory).unwrap();
         assert!(Left::open(&directory).is_err());
+    }
+
+    #[test]
+    fn everything_is_removed_whatever_its_name_and_depth() {
+        use std::os::unix::ffi::OsStrExt;
+        let top = tempfile::tempdir().unwrap();
+        let (directory, elsewhere) = (top.path().join("exits"), top.path().join("elsewhere"));
+        let mut deep = directory.clone();
+        for name in [&b"plain"[..], b"\xff\xfe", b".moved-1", b"d", b"e"] {
+            deep.push(std::ffi::OsStr::from_bytes(name));
+            fs::create_dir_all(&deep).unwrap();
+            fs::write(deep.join(std::ffi::OsStr::from_bytes(b"\xfffile")), "x").unwrap();
+        }
+        fs::create_dir_all(directory.join("wide/one/two")).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("kept"), "").unwrap();
+        symlink(&elsewhere, directory.join("wide/one/link")).unwrap();
+        symlink(&elsewhere, directory.join("link")).unwrap();
+        remove(&directory).unwrap();
+        assert!(!directory.exists() && elsewhere.join("kept").exists());
+        remove(&directory).unwrap();
     }
 
     #[test]

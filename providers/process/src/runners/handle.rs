@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::process::Signal;
@@ -30,9 +30,12 @@ pub(crate) struct Runner {
     welcome: OnceLock<Welcome>,
     trouble: Mutex<Option<Error>>,
     epitaph: OnceLock<String>,
-    hung: AtomicBool,
     /// Code that it was given; `None` if an earlier agent may have given it more.
     pub(crate) code: Mutex<Option<HashSet<PathBuf>>>,
+    /// One correction of it at a time.
+    pub(crate) correcting: AtomicBool,
+    /// It was silent for too long and is killed; it may take its time to go.
+    pub(crate) hung: CancellationToken,
     /// Its first listing was read.
     pub(crate) known: CancellationToken,
     /// Its process has ended.
@@ -45,7 +48,8 @@ pub(crate) struct Runner {
 struct Alive {
     process: Process,
     directory: OwnedFd,
-    memory: Option<OutOfMemory>,
+    /// Set when it has answered: before, it may still be `systemd-run` in the agent's own cgroup.
+    memory: OnceLock<OutOfMemory>,
 }
 
 // === impl Runner ===
@@ -60,7 +64,7 @@ impl Runner {
         adopted: bool,
     ) -> Arc<Self> {
         let (process, directory) = held;
-        let memory = OutOfMemory::watch(process.pid());
+        let memory = OnceLock::new();
         let code = (!adopted).then(HashSet::new);
         Self::new(record, dirs, id, Some(Alive { process, directory, memory }), code)
     }
@@ -85,8 +89,9 @@ impl Runner {
             welcome: OnceLock::new(),
             trouble: Mutex::default(),
             epitaph: OnceLock::new(),
-            hung: AtomicBool::new(false),
             code: Mutex::new(code),
+            correcting: AtomicBool::new(false),
+            hung: CancellationToken::new(),
             known: CancellationToken::new(),
             dead: CancellationToken::new(),
             gone: CancellationToken::new(),
@@ -115,9 +120,17 @@ impl Runner {
         self.alive.as_ref().map(|alive| &alive.process)
     }
 
+    /// It has answered, so that it is what it was started as, and where.
+    pub(crate) fn watch_memory(&self) {
+        let Some(alive) = self.alive.as_ref().filter(|alive| alive.memory.get().is_none()) else { return };
+        if let Some(memory) = OutOfMemory::watch(alive.process.pid()) {
+            let _first = alive.memory.set(memory);
+        }
+    }
+
     /// Whether it died for lack of memory, as far as its cgroup tells.
     pub(crate) fn ran_out_of_memory(&self) -> bool {
-        self.alive.as_ref().and_then(|alive| alive.memory.as_ref()).is_some_and(OutOfMemory::happened)
+        self.alive.as_ref().and_then(|alive| alive.memory.get()).is_some_and(OutOfMemory::happened)
     }
 
     /// Where it listens.
@@ -133,12 +146,12 @@ impl Runner {
     }
 
     pub(crate) fn kill_hung(&self) {
-        self.hung.store(true, Ordering::Relaxed);
         self.signal(Signal::KILL);
+        self.hung.cancel();
     }
 
     pub(crate) fn is_hung(&self) -> bool {
-        self.hung.load(Ordering::Relaxed)
+        self.hung.is_cancelled()
     }
 
     /// The connection.

@@ -58,8 +58,10 @@ async fn watch(shared: &Shared, runner: &Arc<Runner>) {
         tokio::select! {
             () = process.ended() => return,
             Some(answer) = pings.next() => match answer {
-                Ok(()) => heartbeat.answered(),
-                Err(()) => heartbeat.failed(),
+                // One that says what it runs is needed, one that only ever answers pings is hung as well: `list` waits
+                // for it.
+                Ok(()) if runner.known.is_cancelled() => heartbeat.answered(),
+                _ => heartbeat.failed(),
             },
             _ = looks.tick() => idle.look(shared, runner),
             _ = beats.tick() => match heartbeat.beat() {

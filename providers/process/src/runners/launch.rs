@@ -15,10 +15,9 @@ use super::files::Recorded;
 use super::handle::Runner;
 use super::names::{GroupDirs, RunnerId};
 use super::pidfd::{Process, start_time};
-use super::record::{Record, VERSION};
-use super::shared::{Shared, forget_runner};
+use super::record::Record;
+use super::shared::{Inner, Shared, forget_runner};
 use super::{keep, pidfd, spawn};
-use crate::PROTOCOL;
 
 /// From the start of its process to its first answer.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -32,7 +31,7 @@ impl Shared {
     pub(crate) async fn launch(self: &Arc<Self>, spec: &SandboxSpec) -> Result<Arc<Runner>, Error> {
         let record = self.new_record(spec);
         let name = keep::backoff_name(&record);
-        self.may_launch(&name)?;
+        let _under_way = self.may_launch(&name)?;
         let began = Instant::now();
         let launched = self.try_launch(spec, record, &name).await;
         match &launched {
@@ -48,29 +47,20 @@ impl Shared {
         launched
     }
 
-    fn may_launch(&self, name: &str) -> Result<(), Error> {
-        let inner = self.lock();
-        if inner.draining {
-            return Err(Error::Failed("the node is being drained: no runner is started".to_owned()));
-        }
-        inner.deaths.get(name).map_or(Ok(()), |backoff| backoff.check(name, Instant::now()))
+    /// Counted until the returned value is dropped, so that who drains knows of it.
+    fn may_launch(&self, name: &str) -> Result<UnderWay<'_>, Error> {
+        let mut inner = self.lock();
+        refuse_draining(&inner)?;
+        inner.deaths.get(name).map_or(Ok(()), |backoff| backoff.check(name, Instant::now()))?;
+        inner.launching += 1;
+        Ok(UnderWay(self))
     }
 
     fn new_record(&self, spec: &SandboxSpec) -> Record {
         Record {
-            version: VERSION,
-            id: RunnerId::random().as_str().to_owned(),
-            group: spec.isolation.group.clone(),
-            pid: 0,
-            start_time: 0,
-            boot_id: self.boot_id.clone(),
-            build: self.config.build.clone(),
-            program: self.config.program.clone(),
             user: spec.isolation.user,
             exclusive: (!spec.isolation.paths.is_empty()).then(|| spec.id.to_string()),
-            protocol: PROTOCOL,
-            made_by: env!("CARGO_PKG_VERSION").to_owned(),
-            ended: None,
+            ..Record::new(&RunnerId::random(), &spec.isolation.group, &self.config, &self.boot_id)
         }
     }
 
@@ -99,8 +89,9 @@ impl Shared {
         let runner = Runner::alive(record, dirs, id, held, false);
         self.enlist(&runner, Recorded::new());
         self.watch(&runner);
-        self.ready(&runner).await?;
-        Ok(runner)
+        let ready = self.ready(&runner).await;
+        refuse_draining(&self.lock())?;
+        ready.map(|()| runner)
     }
 
     /// Blocks.
@@ -126,12 +117,16 @@ impl Shared {
         Ok((record, (process, directory)))
     }
 
-    /// From now on it is known, and so are the runs that were recorded for it.
+    /// From now on it is known, and so are the runs that were recorded for it. One that was being started when draining
+    /// began is ended.
     pub(crate) fn enlist(&self, runner: &Arc<Runner>, recorded: Recorded) {
         let mut inner = self.lock();
         inner.state.add_runner(runner.id.clone(), runner.facts());
         inner.state.recall(&runner.id, recorded);
         inner.runners.insert(runner.id.clone(), runner.clone());
+        if inner.draining {
+            inner.state.end(&runner.id, true);
+        }
     }
 
     /// From now on its end is noticed.
@@ -148,6 +143,21 @@ impl Shared {
         runner.signal(Signal::KILL);
         Err(runner.error(&format!("was not ready within {} s: {late}", READY_WITHIN.as_secs())))
     }
+}
+
+/// The start of a runner.
+struct UnderWay<'a>(&'a Shared);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.lock().launching -= 1;
+        self.0.learned.send_replace(());
+    }
+}
+
+fn refuse_draining(inner: &Inner) -> Result<(), Error> {
+    let refusal = || Error::Failed("the node is being drained: no runner is started".to_owned());
+    if inner.draining { Err(refusal()) } else { Ok(()) }
 }
 
 fn clean_up(dirs: &GroupDirs, id: &RunnerId) {

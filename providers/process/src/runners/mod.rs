@@ -81,6 +81,8 @@ pub struct Config {
     pub capacity: u32,
     /// Whether new runners offer WASI 0.3.
     pub wasip3: bool,
+    /// How much new runners log and in which form: options of their verb, `--log-format json --v 2`.
+    pub log_args: Vec<String>,
     /// How they outlive the agent.
     pub launch: Launch,
     /// An empty runner ends after this time.
@@ -160,7 +162,7 @@ pub struct Runners {
 impl Runners {
     /// Takes over what earlier agents left: live runners are connected to and asked, those that are gone are accounted
     /// for. Starts none and no guest. Waits at most 5 s for runners that do not answer; `list` waits for the rest, until
-    /// they answer or count as hung. Must be called on a tokio runtime.
+    /// they have said what they run or count as hung, which they do after 15 s, pings answered or not. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// See [`OpenError`]: nothing was changed then.
@@ -176,8 +178,11 @@ impl Runners {
     /// Ends every runner, after its runs have ended or `patience` is over; runs that are left are stopped by their
     /// runner, and killed after 10 s. No runner is started any more. What ended is listed, here or by the next
     /// [`Runners::open`], until it is acknowledged.
-    pub async fn stop_all(&self, patience: Duration) {
-        stop::stop_all(&self.shared, patience).await;
+    ///
+    /// Returns how many runners are left: those that the kernel has not let go 45 s after they were told to end, and starts
+    /// that have not been given up by then. 0 means that nothing of a guest runs any more.
+    pub async fn stop_all(&self, patience: Duration) -> usize {
+        stop::stop_all(&self.shared, patience).await
     }
 }
 

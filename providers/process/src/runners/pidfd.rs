@@ -36,11 +36,27 @@ impl Process {
         Ok(Self { pid, fd })
     }
 
-    /// The process of this pid that began at `start_time`; `None` if that one is gone.
-    pub(crate) fn find(pid: i32, start_time: u64) -> Option<Self> {
+    /// The process of this pid that began at `start_time`; `None` if that one is gone: nothing has the pid, or something
+    /// that began at another time.
+    ///
+    /// # Errors
+    /// Whatever keeps from knowing, such as a want of descriptors.
+    pub(crate) fn find(pid: i32, start_time: u64) -> io::Result<Option<Self>> {
+        if pid <= 0 {
+            return Ok(None);
+        }
         // In this order: once the descriptor is held, the pid stays with its process until that was waited for.
-        let process = Self::open(pid).ok()?;
-        (self::start_time(pid).ok()? == start_time).then_some(process)
+        let process = Self::open(pid);
+        if process.as_ref().is_err_and(is_gone) {
+            return Ok(None);
+        }
+        match self::start_time(pid) {
+            Err(error) if is_gone(&error) => Ok(None),
+            // Whatever has the pid, a thread of another process perhaps, for which there is no descriptor.
+            Ok(at) if at != start_time => Ok(None),
+            Ok(_) => process.map(Some),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -82,6 +98,12 @@ pub(crate) fn kill_child(pid: i32) {
     // Fails only if it is gone, which is what is wanted.
     let _gone = rustix::process::kill_process(pid, Signal::KILL);
     let _waited = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+}
+
+/// No such process: `ESRCH`, which is `ENOENT` in the names of `/proc`.
+fn is_gone(error: &io::Error) -> bool {
+    let gone = [rustix::io::Errno::SRCH, rustix::io::Errno::NOENT];
+    error.raw_os_error().is_some_and(|code| gone.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// What Linux 6.15 and later keep of a process that was reaped, for those who held it before.
@@ -185,16 +207,16 @@ mod tests {
         let mut child = child("read x");
         let pid = child.id().try_into().unwrap();
         let started = start_time(pid).unwrap();
-        assert_eq!(Process::find(pid, started).unwrap().pid(), pid);
-        assert!(Process::find(pid, started + 1).is_none());
+        assert_eq!(Process::find(pid, started).unwrap().unwrap().pid(), pid);
+        assert!(Process::find(pid, started + 1).unwrap().is_none());
         assert!(is_running(pid, started) && !is_running(pid, started + 1));
-        assert!(Process::find(0, 0).is_none());
+        assert!(Process::find(0, 0).unwrap().is_none() && Process::find(-1, 0).unwrap().is_none());
         assert!(find_runner("0123456789abcdef").is_none());
-        Process::find(pid, started).unwrap().signal(Signal::KILL).unwrap();
+        Process::find(pid, started).unwrap().unwrap().signal(Signal::KILL).unwrap();
         Process::open(pid).unwrap().ended().await;
         assert!(!is_running(pid, started), "it waits for its parent");
         child.wait().unwrap();
-        assert!(Process::find(pid, started).is_none());
+        assert!(Process::find(pid, started).unwrap().is_none());
         assert_eq!(boot_id().unwrap().len(), 36);
     }
 }

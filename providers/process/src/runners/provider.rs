@@ -52,8 +52,8 @@ impl Provider for Runners {
         Ok(())
     }
 
-    /// Waits for runners of earlier agents that have not answered yet, until they do or count as hung: what runs there
-    /// must not be taken for lost.
+    /// Waits for runners of earlier agents that have not said yet what they run, until they do or count as hung, at most
+    /// some 16 s: what runs there must not be taken for lost. What was recorded for a hung one runs until its end is seen.
     async fn list(&self) -> Result<Listing, Error> {
         let runners = self.shared.live_runners();
         join_all(runners.iter().filter(|runner| runner.is_adopted()).map(|runner| runner.heard_of())).await;
@@ -75,7 +75,12 @@ impl Provider for Runners {
 
     async fn target(&self, sandbox: &SandboxId) -> Result<Target, Error> {
         let runner = self.shared.home(sandbox).await?;
-        Ok(Target { engines: runner.welcome()?.engines.clone(), compiler: runner.record.program.clone() })
+        // Its own word counts for runners that were recorded without: whatever it says is what the agent compiles for.
+        let engines = match runner.record.engines() {
+            none if none.is_empty() => runner.welcome()?.engines.clone(),
+            recorded => recorded,
+        };
+        Ok(Target { engines, compiler: runner.record.program.clone() })
     }
 
     async fn prepare(&self, sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
@@ -229,11 +234,12 @@ async fn acknowledge(runner: &Arc<Runner>, run: &RunId) {
 // === impl Runner ===
 
 impl Runner {
-    /// It answered, or it is gone.
+    /// It said what it runs, or it is gone, or as good as gone.
     pub(crate) async fn heard_of(&self) {
         tokio::select! {
             () = self.known.cancelled() => {}
             () = self.gone.cancelled() => {}
+            () = self.hung.cancelled() => {}
         }
     }
 }

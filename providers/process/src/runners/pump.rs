@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tracing::debug;
 use wasmnode_provider_api::{Error, Provider};
 
@@ -18,8 +19,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn pump(shared: Arc<Shared>, runner: Arc<Runner>) {
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         match follow(&shared, &runner).await {
-            Ok(()) => pause = FIRST_PAUSE,
+            // One that ends it at once again and again is not asked more often for that.
+            Ok(()) if begun.elapsed() >= LONGEST_PAUSE => pause = FIRST_PAUSE,
+            Ok(()) => {}
             Err(error) => {
                 debug!(runner = %runner.id, %error, "Could not follow a runner");
                 runner.troubled(error);
@@ -43,6 +47,7 @@ async fn follow(shared: &Arc<Shared>, runner: &Arc<Runner>) -> Result<(), Error>
     let welcome = remote.hello(hello).await?;
     let capacity = welcome.capacity;
     runner.welcomed(welcome);
+    runner.watch_memory();
     if let Some(settings) = settings {
         remote.configure(settings).await?;
     }

@@ -10,7 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use wasmnode_provider_api::{Engine, EngineId, EngineName};
+
+use super::Config;
 use super::names::RunnerId;
+use crate::PROTOCOL;
 
 /// Of the record's form. Raised only when an older agent must not touch the runner.
 pub(crate) const VERSION: u32 = 1;
@@ -32,6 +36,9 @@ pub(crate) struct Record {
     pub(crate) boot_id: String,
     /// Of the program.
     pub(crate) build: String,
+    /// What that build compiles for, as its own agent knew it; none in records of before this was noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) engines: Vec<RecordedEngine>,
     /// What it was started from.
     pub(crate) program: PathBuf,
     /// User and group id that it runs as.
@@ -45,6 +52,13 @@ pub(crate) struct Record {
     /// Set when its end was seen and some of its exits were not acknowledged yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<Ended>,
+}
+
+/// One engine of a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedEngine {
+    name: String,
+    id: String,
 }
 
 /// How a runner ended.
@@ -74,6 +88,31 @@ struct Versioned {
 // === impl Record ===
 
 impl Record {
+    /// Of a runner of this build that is about to be started.
+    pub(crate) fn new(id: &RunnerId, group: &str, config: &Config, boot_id: &str) -> Self {
+        Self {
+            version: VERSION,
+            id: id.as_str().to_owned(),
+            group: group.to_owned(),
+            pid: 0,
+            start_time: 0,
+            boot_id: boot_id.to_owned(),
+            build: config.build.clone(),
+            engines: config.engines.iter().map(RecordedEngine::from).collect(),
+            program: config.program.clone(),
+            user: None,
+            exclusive: None,
+            protocol: PROTOCOL,
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+            ended: None,
+        }
+    }
+
+    /// Those that this build knows, too.
+    pub(crate) fn engines(&self) -> Vec<Engine> {
+        self.engines.iter().filter_map(RecordedEngine::read).collect()
+    }
+
     /// Writes it in one step, so that a reader finds the old one or the new one.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         replace(path, &serde_json::to_vec(self)?)
@@ -92,6 +131,28 @@ impl Record {
             return Err(RecordError::Damaged(format!("it is of runner {} of group {}", record.id, record.group)));
         }
         Ok(record)
+    }
+}
+
+// === impl RecordedEngine ===
+
+impl RecordedEngine {
+    fn read(&self) -> Option<Engine> {
+        let name = [EngineName::Base, EngineName::Wasip3].into_iter().find(|name| engine_name(*name) == self.name)?;
+        Some(Engine { name, id: EngineId::new(self.id.as_str()).ok()? })
+    }
+}
+
+impl From<&Engine> for RecordedEngine {
+    fn from(engine: &Engine) -> Self {
+        Self { name: engine_name(engine.name).to_owned(), id: engine.id.to_string() }
+    }
+}
+
+fn engine_name(name: EngineName) -> &'static str {
+    match name {
+        EngineName::Base => "base",
+        EngineName::Wasip3 => "wasip3",
     }
 }
 
@@ -155,6 +216,7 @@ mod tests {
             start_time: 99,
             boot_id: "b".to_owned(),
             build: "1".to_owned(),
+            engines: vec![RecordedEngine { name: "wasip3".to_owned(), id: "e".repeat(64) }],
             program: "/bin/wasmnode".into(),
             user: Some(7),
             exclusive: None,
@@ -178,6 +240,19 @@ mod tests {
         later["added"] = serde_json::json!({"by": "a later release"});
         let later = serde_json::to_vec(&later).unwrap();
         assert_eq!(Record::parse(&later, &id, "node").unwrap(), record);
+    }
+
+    #[test]
+    fn engines_are_read_back_and_those_of_other_releases_are_left_out() {
+        let mut record = record();
+        let known = Engine { name: EngineName::Wasip3, id: EngineId::new("e".repeat(64)).unwrap() };
+        assert_eq!(record.engines, [RecordedEngine::from(&known)]);
+        record.engines.push(RecordedEngine { name: "later".to_owned(), id: "e".repeat(64) });
+        assert_eq!(record.engines(), [known]);
+        let mut older = serde_json::to_value(&record).unwrap();
+        older.as_object_mut().unwrap().remove("engines").unwrap();
+        let older = serde_json::to_vec(&older).unwrap();
+        assert!(Record::parse(&older, &RunnerId::parse(ID).unwrap(), "node").unwrap().engines().is_empty());
     }
 
     #[test]

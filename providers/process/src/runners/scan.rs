@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use tracing::warn;
@@ -10,6 +11,7 @@ use wasmnode_provider_api::{SandboxId, SandboxSpec};
 
 use super::files::{self, Recorded};
 use super::names::{GroupDirs, RunnerId};
+use super::pidfd::Process;
 use super::record::{self, Record, RecordError};
 use super::{Config, OpenError};
 
@@ -35,6 +37,8 @@ pub(crate) struct Found {
     /// `None` if it cannot be read.
     pub(crate) record: Option<Record>,
     pub(crate) runs: Recorded,
+    /// Its process and the directory of its socket, once it was found to live.
+    pub(crate) held: Option<(Process, OwnedFd)>,
 }
 
 pub(crate) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
@@ -84,7 +88,7 @@ fn found(group: &Group, id: RunnerId) -> Result<Found, OpenError> {
             None
         }
     };
-    Ok(Found { id, record, runs })
+    Ok(Found { id, record, runs, held: None })
 }
 
 fn spec(group: &Group, id: &SandboxId) -> Option<SandboxSpec> {

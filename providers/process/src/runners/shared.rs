@@ -1,6 +1,7 @@
 //! What tasks and verbs share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -17,6 +18,9 @@ use super::state::{Effects, State};
 use super::turns::Turns;
 use super::{exits, files, record};
 use crate::PROTOCOL;
+
+/// Things of a kind that are put right in a runner at once.
+const MAX_CORRECTIONS: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -45,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) hello: Hello,
     /// No runner is started any more.
     pub(crate) draining: bool,
+    /// Starts of runners that are under way and not in `state` yet, perhaps.
+    pub(crate) launching: usize,
 }
 
 // === impl Shared ===
@@ -58,6 +64,7 @@ impl Shared {
             settings: None,
             hello: Hello { protocol: PROTOCOL, build: config.build.clone() },
             draining: false,
+            launching: 0,
         };
         Arc::new(Self {
             config,
@@ -112,7 +119,7 @@ impl Shared {
             self.clear(runner);
         }
         if !(acknowledge.is_empty() && kill.is_empty() && remove.is_empty()) {
-            tokio::spawn(put_right(runner.clone(), acknowledge, kill, remove));
+            correct(runner, acknowledge, kill, remove);
         }
     }
 
@@ -136,8 +143,27 @@ pub(crate) fn forget_runner(dirs: &GroupDirs, id: &RunnerId) -> std::io::Result<
     record::remove(&dirs.record(id))
 }
 
+/// One task per runner: it may say what it likes as often as it likes, and what is left out now is shown again by the next
+/// listing.
+fn correct(runner: &Arc<Runner>, mut acknowledge: Vec<RunId>, mut kill: Vec<RunId>, mut remove: Vec<SandboxId>) {
+    if runner.correcting.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    acknowledge.truncate(MAX_CORRECTIONS);
+    kill.truncate(MAX_CORRECTIONS);
+    remove.truncate(MAX_CORRECTIONS);
+    let runner = runner.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = runner.dead.cancelled() => {}
+            () = put_right(&runner, acknowledge, kill, remove) => {}
+        }
+        runner.correcting.store(false, Ordering::Release);
+    });
+}
+
 /// What a listing or an event of a runner showed to be wrong there. Whatever fails is shown again by the next listing.
-async fn put_right(runner: Arc<Runner>, acknowledge: Vec<RunId>, kill: Vec<RunId>, remove: Vec<SandboxId>) {
+async fn put_right(runner: &Runner, acknowledge: Vec<RunId>, kill: Vec<RunId>, remove: Vec<SandboxId>) {
     let Ok(remote) = runner.remote() else { return };
     let log = |what: &str, id: &str, result: Result<(), Error>| match result {
         Ok(()) | Err(Error::NotFound { .. }) => debug!(runner = %runner.id, id, what, "Corrected a runner"),

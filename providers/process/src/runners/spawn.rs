@@ -103,6 +103,7 @@ fn arguments(config: &Config, spec: &SandboxSpec, id: &RunnerId) -> Vec<OsString
         value.push(path);
         option("--path", value);
     }
+    words.extend(config.log_args.iter().map(Into::into));
     words
 }
 
@@ -127,6 +128,7 @@ mod tests {
             runtime: String::new(),
             capacity: 7,
             wasip3: true,
+            log_args: vec!["--v".to_owned(), "3".to_owned()],
             launch,
             idle: Duration::from_secs(10),
         }
@@ -151,7 +153,7 @@ mod tests {
             words.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
         };
         let runner = "/s/bin/b1/wasmnode runner --group ns-x --id 0123456789abcdef --state-root /s --memory-root /m \
-             --logs-root /l --capacity 7 --wasip3 on --build b1 --path ro:/a b --path rw:/c";
+             --logs-root /l --capacity 7 --wasip3 on --build b1 --path ro:/a b --path rw:/c --v 3";
         assert_eq!(line(Launch::Session), runner);
         let scope = "systemd-run --scope --quiet --collect --unit=wasmnode-runner-0123456789abcdef \
              --slice=wasmnode.slice --property=Before=wasmnode.service -- setpriv --reuid=9 --regid=9 --clear-groups --";

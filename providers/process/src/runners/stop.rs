@@ -3,27 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-
 use super::shared::Shared;
 
 /// A runner that was told to end is killed before this.
 const GONE_WITHIN: Duration = Duration::from_secs(45);
 
-pub(crate) async fn stop_all(shared: &Arc<Shared>, patience: Duration) {
+/// Returns how many runners have not ended.
+pub(crate) async fn stop_all(shared: &Arc<Shared>, patience: Duration) -> usize {
+    // From now on none is started, and one that is being started ends.
     shared.lock().draining = true;
-    // A start that is under way is given time, too.
     let _in_time = tokio::time::timeout(patience, ended(shared)).await;
-    let runners = shared.live_runners();
-    {
-        let mut inner = shared.lock();
-        for runner in &runners {
-            inner.state.end(&runner.id, true);
-        }
+    for runner in shared.live_runners() {
+        shared.lock().state.end(&runner.id, true);
     }
-    let gone = join_all(runners.iter().map(|runner| runner.gone.cancelled()));
-    if tokio::time::timeout(GONE_WITHIN, gone).await.is_err() {
-        tracing::warn!("Some runners have not ended");
+    let _in_time = tokio::time::timeout(GONE_WITHIN, gone(shared)).await;
+    let left = left(shared);
+    if left > 0 {
+        tracing::warn!(left, "Some runners have not ended");
+    }
+    left
+}
+
+/// Those that are being started count.
+fn left(shared: &Shared) -> usize {
+    let inner = shared.lock();
+    inner.state.slots().count() + inner.launching
+}
+
+/// No runner is left.
+async fn gone(shared: &Shared) {
+    let mut learned = shared.learned.subscribe();
+    while left(shared) > 0 {
+        if learned.changed().await.is_err() {
+            return;
+        }
     }
 }
 

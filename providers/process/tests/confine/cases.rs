@@ -4,9 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Command;
 
 use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
+use rustix::fs::{FileType, Mode};
 use rustix::process::{Resource, Signal};
 use wasmnode_provider_process::confine::{ConfineError, Confined, confine};
 
@@ -31,20 +33,40 @@ pub(crate) fn programs_cannot_be_executed(place: &Place) {
 
 pub(crate) fn own_files_can_be_used(place: &Place) {
     let _confined = place.confine();
-    for directory in ["pods", "exits"] {
-        let (one, two) = (place.path(directory).join("one"), place.path(directory).join("two"));
-        fs::write(&one, "text").unwrap();
-        fs::rename(&one, &two).unwrap();
-        assert_eq!(fs::read_to_string(&two).unwrap(), "text");
-        OpenOptions::new().write(true).truncate(true).open(&two).unwrap();
-        fs::create_dir(&one).unwrap();
-        fs::rename(&two, one.join("below")).unwrap();
-        std::os::unix::fs::symlink("elsewhere", &two).unwrap();
-        fs::remove_dir_all(&one).unwrap();
-        assert_eq!(fs::read_dir(place.path(directory)).unwrap().count(), 1);
-    }
-    fs::rename(place.path("pods/two"), place.path("exits/three")).unwrap();
+    let (one, two) = written_and_renamed(place, "pods");
+    fs::create_dir(&one).unwrap();
+    fs::rename(&two, one.join("below")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &two).unwrap();
+    fs::remove_dir_all(&one).unwrap();
+    assert_eq!(fs::read_dir(place.path("pods")).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(place.path("code/a.cwasm")).unwrap(), "content");
+}
+
+fn written_and_renamed(place: &Place, directory: &str) -> (PathBuf, PathBuf) {
+    let (one, two) = (place.path(directory).join("one"), place.path(directory).join("two"));
+    fs::write(&one, "text").unwrap();
+    fs::rename(&one, &two).unwrap();
+    assert_eq!(fs::read_to_string(&two).unwrap(), "text");
+    OpenOptions::new().write(true).truncate(true).open(&two).unwrap();
+    (one, two)
+}
+
+/// What a runner's exits are: the agent reads and removes them when the runner is gone.
+pub(crate) fn a_directory_for_files_takes_nothing_else(place: &Place) {
+    let confined = place.confine();
+    let (one, two) = written_and_renamed(place, "exits");
+    fs::write(place.path("pods/x"), "").unwrap();
+    if has(&confined, "landlock") {
+        is_denied(fs::create_dir(&one));
+        is_denied(std::os::unix::fs::symlink("elsewhere", &one));
+        is_denied(std::os::unix::net::UnixListener::bind(&one));
+        let fifo = rustix::fs::mknodat(rustix::fs::CWD, &one, FileType::Fifo, Mode::RWXU, 0);
+        is_denied(fifo.map_err(io::Error::from));
+        assert!(fs::rename(place.path("pods/x"), &one).is_err());
+        assert!(fs::hard_link(place.path("pods/x"), &one).is_err());
+    }
+    fs::remove_file(two).unwrap();
+    assert_eq!(fs::read_dir(place.path("exits")).unwrap().count(), 0);
 }
 
 pub(crate) fn other_files_cannot_be_opened(place: &Place) {

@@ -28,6 +28,7 @@ type Case = fn(&Place);
 const CASES: &[(&str, Case)] = &[
     ("programs_cannot_be_executed", cases::programs_cannot_be_executed),
     ("own_files_can_be_used", cases::own_files_can_be_used),
+    ("a_directory_for_files_takes_nothing_else", cases::a_directory_for_files_takes_nothing_else),
     ("other_files_cannot_be_opened", cases::other_files_cannot_be_opened),
     ("code_cannot_be_changed", cases::code_cannot_be_changed),
     ("single_files_can_be_let_in", cases::single_files_can_be_let_in),
@@ -60,7 +61,7 @@ impl Place {
 
     fn allowed(&self) -> Allowed {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect();
-        Allowed { read: paths(&["code", "let-in"]), write: paths(&["pods", "exits"]) }
+        Allowed { read: paths(&["code", "let-in"]), write: paths(&["pods"]), files: paths(&["exits"]) }
     }
 
     fn confine(&self) -> Confined {

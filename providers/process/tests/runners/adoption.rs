@@ -1,10 +1,12 @@
 //! Agents come and go; runners stay.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use wasmnode_provider_api::{ExitReason, Provider};
+use wasmnode_provider_process::runners::DeathCause;
 
 use crate::rig::{GROUP, Rig, eventually, exited, run_id, sandbox, sandbox_id, started};
 
@@ -13,6 +15,7 @@ crate::cases!(
     what_died_without_an_agent_is_told_by_the_next,
     what_was_told_and_not_acknowledged_is_told_again,
     a_runner_that_does_not_answer_holds_its_runs,
+    a_runner_that_answers_pings_alone_is_hung,
     an_older_build_keeps_its_pods_and_gets_no_new_ones,
     a_thousand_exits_wait,
 );
@@ -125,6 +128,31 @@ async fn a_runner_that_does_not_answer_holds_its_runs() {
         listed.await.unwrap()
     };
     assert_eq!(listing.runs.len(), 1);
+    runners.stop_all(Duration::ZERO).await;
+}
+
+async fn a_runner_that_answers_pings_alone_is_hung() {
+    let rig = Rig::new();
+    let (runners, _events) = rig.open().await;
+    rig.pod(&runners, 1, GROUP, "never exit").await;
+    runners.create_sandbox(sandbox(2, GROUP)).await.unwrap();
+    // Writing the exit waits for a reader of this for ever, and so does whoever asks the journal for a listing.
+    let planted = rig.exits(GROUP).join(format!("{}.tmp", run_id(2)));
+    rustix::fs::mknodat(rustix::fs::CWD, &planted, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    runners.prepare(&sandbox_id(2), &rig.artifact()).await.unwrap();
+    runners.start(rig.run(2, 2, "exit 0")).await.unwrap();
+    let answers = async || {
+        let asked = Instant::now();
+        runners.list().await.unwrap();
+        asked.elapsed() < Duration::from_secs(1)
+    };
+    while answers().await {}
+    drop(runners);
+    let (runners, _events) = rig.open().await;
+    runners.list().await.unwrap();
+    eventually("it was killed", || runners.metrics().deaths.contains_key(&DeathCause::Hung)).await;
+    let exits = runners.list().await.unwrap().exits;
+    assert!(exits.len() == 2 && exits.iter().all(|exit| exit.reason == ExitReason::Lost), "{exits:?}");
     runners.stop_all(Duration::ZERO).await;
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use wasmnode_provider_api::{Error, Hello, HostPath, Provider};
+use wasmnode_provider_api::{EngineId, Error, Hello, HostPath, Provider};
+use wasmnode_provider_process::runners::Runners;
 
 use crate::rig::{GROUP, Rig, entries, eventually, exited, run_id, sandbox, sandbox_id, started};
 
@@ -14,6 +16,8 @@ crate::cases!(
     a_full_runner_passes_an_idle_sandbox_on,
     groups_and_sandboxes_with_host_paths_are_apart,
     draining_ends_all_and_starts_nothing,
+    draining_ends_what_is_being_started,
+    a_runner_is_not_asked_what_to_compile_for,
     one_start_serves_all_who_wait,
     runs_as_the_groups_user,
 );
@@ -123,6 +127,41 @@ async fn draining_ends_all_and_starts_nothing() {
     }
     rig.assert_clean(GROUP).await;
     rig.assert_clean("ns-other").await;
+}
+
+async fn draining_ends_what_is_being_started() {
+    let rig = Rig::new();
+    let groups: Vec<String> = (0..8).map(|n| format!("ns-{n}")).collect();
+    groups.iter().for_each(|group| rig.group(group));
+    let (runners, _events) = rig.open().await;
+    let runners = Arc::new(runners);
+    let pods: Vec<_> = (0..8)
+        .map(|n| {
+            let (runners, spec) = (runners.clone(), sandbox(n, &groups[n as usize]));
+            tokio::spawn(async move { runners.create_sandbox(spec).await })
+        })
+        .collect();
+    eventually("some are started", || groups.iter().any(|group| !rig.records(group).is_empty())).await;
+    assert_eq!(runners.stop_all(Duration::ZERO).await, 0);
+    for pod in pods {
+        let _refused = pod.await.unwrap();
+    }
+    assert!(runners.metrics().runners.is_empty(), "{:?}", runners.metrics());
+}
+
+async fn a_runner_is_not_asked_what_to_compile_for() {
+    let rig = Rig::new();
+    let mut config = rig.config();
+    let own = EngineId::new("9".repeat(64)).unwrap();
+    config.engines[0].id = own.clone();
+    let runners = Runners::open(config).await.unwrap();
+    runners.create_sandbox(sandbox(1, GROUP)).await.unwrap();
+    assert_eq!(runners.target(&sandbox_id(1)).await.unwrap().engines[0].id, own);
+    drop(runners);
+    // What it was started with counts, whatever build asks.
+    let (runners, _events) = rig.open().await;
+    assert_eq!(runners.target(&sandbox_id(1)).await.unwrap().engines[0].id, own);
+    runners.stop_all(Duration::ZERO).await;
 }
 
 async fn one_start_serves_all_who_wait() {

@@ -105,6 +105,7 @@ impl Rig {
             runtime: "fake://1".to_owned(),
             capacity: self.capacity,
             wasip3: false,
+            log_args: Vec::new(),
             launch: Launch::Session,
             idle: self.idle,
         }

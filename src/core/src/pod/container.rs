@@ -23,6 +23,10 @@ pub(super) struct Container {
     pub(super) current: Option<Ended>,
     /// How the run before it ended.
     pub(super) previous: Option<Ended>,
+    /// Image of the latest run as the spec had it when that was started; empty: not known, or there was none.
+    pub(super) image: String,
+    /// No run with the latest number began before; what the process says that holds it is not relied upon.
+    pub(super) asked_at: Timestamp,
     /// `registry/repository@sha256:…` of the latest pull.
     pub(super) image_id: String,
     /// The image changed in the spec: start again whatever the policy says.
@@ -78,6 +82,8 @@ impl Container {
             ran: logged.is_some(),
             current: None,
             previous: None,
+            image: String::new(),
+            asked_at: Timestamp::UNIX_EPOCH,
             image_id: String::new(),
             changed: false,
             crash: CrashBackoff::new(settings.restart_cap),
@@ -95,6 +101,15 @@ impl Container {
     /// Whether a run of it is alive or about to be.
     pub(super) fn may_run(&self) -> bool {
         matches!(self.phase, Phase::Running { .. } | Phase::Starting)
+    }
+
+    /// When the latest run began that is said to have begun then: not before it was asked for, and not later than now.
+    pub(super) fn began(&self, said: Timestamp, now: Timestamp) -> Timestamp {
+        let earliest = match &self.phase {
+            Phase::Running { started_at, .. } => *started_at,
+            _ => self.asked_at,
+        };
+        said.max(earliest).min(now)
     }
 
     /// A run was entered.

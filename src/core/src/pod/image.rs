@@ -66,19 +66,21 @@ pub(super) fn pulled(
         return;
     }
     match result {
-        Ok(pulled) => start(body, index, pulled, actions),
+        Ok(pulled) => start(body, index, now, pulled, actions),
         Err(error) => failed(body, index, now, error, actions),
     }
 }
 
-fn start(body: &mut Body, index: usize, pulled: Pulled, actions: &mut Vec<Action>) {
+fn start(body: &mut Body, index: usize, now: Timestamp, pulled: Pulled, actions: &mut Vec<Action>) {
     let name = body.containers[index].name.clone();
-    let message = texts::pulled(&image_of(body, &name), pulled.size_bytes, pulled.timing);
+    let image = image_of(body, &name);
+    let message = texts::pulled(&image, pulled.size_bytes, pulled.timing);
     body.record(actions, Normal, "Pulled", &name, message);
     let container = &mut body.containers[index];
     container.pull.reset();
     container.told = None;
-    container.image_id = pulled.image_id;
+    (container.image, container.image_id) = (image, pulled.image_id);
+    container.asked_at = now;
     container.attempt = container.next_attempt();
     container.ran = true;
     container.phase = Phase::Starting;

@@ -105,8 +105,7 @@ pub(super) fn admit(now: Timestamp, desired: Arc<Desired>, mut prior: Prior, set
     if cause == Cause::Deleted {
         return (give_back(body, cause, now, &mut actions), actions);
     }
-    let pod =
-        if prior.live.is_empty() { begin(body, now, &mut actions) } else { adopt(body, now, &prior, &mut actions) };
+    let pod = if prior.live.is_empty() { begin(body, now, &mut actions) } else { adopt(body, now, &mut actions) };
     (pod, actions)
 }
 
@@ -125,12 +124,14 @@ fn begin(mut body: Body, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
 }
 
 /// Some of it lives, so that it is prepared. What its fields have to be told was told when it was begun.
-fn adopt(mut body: Body, now: Timestamp, prior: &Prior, actions: &mut Vec<Action>) -> Pod {
+fn adopt(mut body: Body, now: Timestamp, actions: &mut Vec<Action>) -> Pod {
     (body.mount, body.sandbox) = (Setup::Done, Setup::Done);
     continue_all(&mut body, now, actions);
     for index in 0..body.containers.len() {
         image::begin(&mut body, index, now, actions);
-        containers::stop_changed(&mut body, index, prior, now, actions);
+        // The image may have been changed while no agent was there to see it.
+        let name = body.containers[index].name.clone();
+        running::stop_if_changed(&mut body, &name, now, actions);
     }
     Pod::Running(body)
 }
@@ -138,7 +139,7 @@ fn adopt(mut body: Body, now: Timestamp, prior: &Prior, actions: &mut Vec<Action
 fn body(now: Timestamp, desired: Arc<Desired>, prior: &Prior, settings: Settings) -> Body {
     let seen = prior.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
     let names = desired.containers.iter().map(|spec| &spec.name);
-    let containers = names.map(|name| containers::recall(name, now, prior, settings)).collect();
+    let containers = names.map(|name| containers::recall(&desired, name, now, prior, settings)).collect();
     let (first, cap) = preparing::SANDBOX_RETRY;
     Body {
         desired,
@@ -172,7 +173,8 @@ fn continue_all(body: &mut Body, now: Timestamp, actions: &mut Vec<Action>) {
         let code = ended.exit.code;
         let name = container.name.clone();
         let policy = body.desired.restart_policy;
-        if body.desired.container(&name).is_some_and(|spec| spec.restarts(policy, code)) {
+        let is_changed = container.changed;
+        if body.desired.container(&name).is_some_and(|spec| is_changed || spec.restarts(policy, code)) {
             // Where it waits, it does so in its back-off; else it starts when the pod is prepared.
             body.containers[index].phase = Phase::Waiting;
             running::schedule_restart(body, index, now, actions);

@@ -116,7 +116,7 @@ pub(super) fn started(
     }
     match result {
         Ok(at) => {
-            container.started(at);
+            container.started(container.began(at, now));
             body.record(actions, Normal, "Created", name, "Container created");
             body.record(actions, Normal, "Started", name, "Container started");
             Entered::Alive
@@ -157,19 +157,24 @@ fn never_began(message: String, now: Timestamp) -> Exit {
     Exit { code: 128, cause: ExitCause::NotStarted, message, started_at: Timestamp::UNIX_EPOCH, finished_at: now }
 }
 
-/// Takes an exit; true when the run was alive. An exit that overtook the start's answer implies it.
+/// Takes an exit; true when the run was alive. An exit that overtook the start's answer implies it. Its times are
+/// another process' word, and what a run lasted decides when the next one is due: they are kept to what can be.
 pub(super) fn ended(
     body: &mut Body,
     name: &str,
     attempt: u32,
     now: Timestamp,
-    exit: Exit,
+    mut exit: Exit,
     actions: &mut Vec<Action>,
 ) -> bool {
     if !body.container_mut(name).is_some_and(|container| container.is_current(attempt)) {
         return false;
     }
     started(body, name, attempt, now, Ok(exit.started_at), actions);
+    if let Some(container) = body.container_mut(name) {
+        exit.started_at = container.began(exit.started_at, now);
+        exit.finished_at = exit.finished_at.max(exit.started_at).min(now);
+    }
     if exit.cause == ExitCause::Lost {
         body.tell_lost(&exit, actions);
     }

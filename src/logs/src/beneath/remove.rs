@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, ResolveFlags, openat2, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, ResolveFlags, fchmod, fchown, fstat, openat2, renameat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::{OPEN_DIR, RESOLVE, Root};
 
@@ -134,5 +135,49 @@ fn remove_entry(directory: impl AsFd, name: &CStr) -> io::Result<bool> {
 
 fn open_dir(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     // Never into another file system: what is mounted there is not part of the tree.
-    Ok(openat2(parent, name, OPEN_DIR, Mode::empty(), RESOLVE | ResolveFlags::NO_XDEV)?)
+    let directory = openat2(parent, name, OPEN_DIR, Mode::empty(), RESOLVE | ResolveFlags::NO_XDEV)?;
+    seize(&directory)?;
+    Ok(directory)
+}
+
+/// Nobody else may make anything in a directory that is being emptied, not even who holds it open.
+fn seize(directory: &OwnedFd) -> io::Result<()> {
+    let stat = fstat(directory)?;
+    let own = geteuid();
+    let sealed = |result: rustix::io::Result<()>| match result {
+        // Without privileges whoever it belongs to keeps it, and it is emptied as it is.
+        Err(Errno::PERM) => Ok(()),
+        result => result,
+    };
+    if stat.st_uid != own.as_raw() {
+        sealed(fchown(directory, Some(own), None))?;
+    }
+    if stat.st_mode & 0o7777 != 0o700 {
+        sealed(fchmod(directory, Mode::RWXU))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+    use crate::beneath::Owner;
+
+    #[test]
+    fn a_directory_that_is_emptied_is_nobody_elses() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("theirs");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        // Without privileges it stays the caller's.
+        let _ = Owner::user(Some(1_900_000_000)).give(std::fs::File::open(&path).unwrap());
+        let held = std::fs::File::open(&path).unwrap();
+        let root = Root::open(top.path()).unwrap();
+        open_dir(&root.0, c"theirs").unwrap();
+        let metadata = held.metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (geteuid().as_raw(), 0o700));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::debug;
 use wasmnode_core::desired::{Container, Desired, PullPolicy};
+use wasmnode_core::env::Environment;
 use wasmnode_core::pod::{Event, PullError, PullErrorKind};
 use wasmnode_core::{Record, Severity};
 use wasmnode_provider_api::Target;
@@ -18,10 +19,32 @@ use crate::site::{Answer, Site};
 const HOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// What names the program in an image.
-struct Words {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
     command: Vec<String>,
     args: Vec<String>,
     path: Option<String>,
+}
+
+/// An image, and the words by which its program was chosen.
+#[derive(Clone)]
+pub(crate) struct Chosen {
+    pub(crate) image: PulledImage,
+    pub(crate) words: Words,
+}
+
+// === impl Words ===
+
+impl Words {
+    /// With variables replaced, where that can be done.
+    pub(super) fn new(container: &Container, environment: &Environment) -> Self {
+        let expanded = |texts: &[String]| environment.expand(texts).unwrap_or_else(|_| texts.to_vec());
+        Self {
+            command: expanded(&container.command),
+            args: expanded(&container.args),
+            path: environment.get("PATH").map(str::to_owned),
+        }
+    }
 }
 
 /// Gets an image by the container's policy.
@@ -46,12 +69,15 @@ pub(crate) async fn hold(site: Arc<Site>, desired: Arc<Desired>, name: String) {
         target: target.as_ref(),
     };
     match site.context.ports.images.ensure(request, &|| {}).await {
-        Ok(image) => site.answer(Answer::Held { container: name, image }).await,
+        Ok(image) => {
+            let words = Words { command: container.command.clone(), args: container.args.clone(), path: None };
+            site.answer(Answer::Held { container: name, image: Chosen { image, words } }).await;
+        }
         Err(error) => debug!(container = name, error = error.message, "The image is not at hand any more"),
     }
 }
 
-async fn ensure(site: &Site, desired: &Desired, name: &str, image: &str) -> Result<PulledImage, PullError> {
+async fn ensure(site: &Site, desired: &Desired, name: &str, image: &str) -> Result<Chosen, PullError> {
     let Some(container) = desired.container(name) else {
         let message = format!("container {name:?} is not in the pod's spec any more");
         return Err(PullError { kind: PullErrorKind::Failed, message });
@@ -80,7 +106,8 @@ async fn ensure(site: &Site, desired: &Desired, name: &str, image: &str) -> Resu
         path: words.path.as_deref(),
         target: target.as_ref(),
     };
-    site.context.ports.images.ensure(request, &pulling).await
+    let image = site.context.ports.images.ensure(request, &pulling).await?;
+    Ok(Chosen { image, words })
 }
 
 /// What the code is compiled for. Where that is not known the start will say why; till then the node's own engines do.
@@ -90,17 +117,12 @@ async fn target(site: &Site) -> Option<Target> {
     target.inspect_err(|error| debug!(%error, "Not known what to compile for")).ok()
 }
 
-/// What names the program, with variables replaced. Where those cannot be had the start will say so, and the image is
-/// asked for again before the next one: what the pod says as it is, is enough till then.
+/// What names the program. Where the environment cannot be had the start will say so, and the image is asked for again
+/// before the next one: what the pod says as it is, is enough till then.
 async fn words(site: &Site, desired: &Desired, container: &Container) -> Words {
-    let Container { command, args, .. } = container;
     match environment::resolve(site, desired, container).await {
-        Ok(environment) => Words {
-            command: environment.expand(command).unwrap_or_else(|_| command.clone()),
-            args: environment.expand(args).unwrap_or_else(|_| args.clone()),
-            path: environment.get("PATH").map(str::to_owned),
-        },
-        Err(_) => Words { command: command.clone(), args: args.clone(), path: None },
+        Ok(environment) => Words::new(container, &environment),
+        Err(_) => Words { command: container.command.clone(), args: container.args.clone(), path: None },
     }
 }
 

@@ -10,6 +10,7 @@ use wasmnode_core::{Record, Severity};
 use wasmnode_provider_api::{Error, Limits, Log, RunSpec, StartFailure, Stdin, Stdio, StopMode, Workload};
 
 use super::enter::{enter, take_over};
+use super::pull::{Chosen, Words};
 use super::{environment, files, mounts, sandbox};
 use crate::images::PulledImage;
 use crate::layout::PodLayout;
@@ -28,6 +29,10 @@ const SANDBOX: &str = "sandbox";
 /// How texts begin about a program that cannot be executed.
 const EXEC: &str = "exec: ";
 
+/// Another program of the image may be meant than the one at hand.
+const CHANGED: &str =
+    "the environment that the container's command is made of changed while its image was pulled; it is pulled again";
+
 /// What is started.
 pub(crate) struct Start {
     pub(crate) desired: Arc<Desired>,
@@ -35,7 +40,7 @@ pub(crate) struct Start {
     pub(crate) attempt: u32,
     /// A start with that number failed before.
     pub(crate) again: bool,
-    pub(crate) image: Option<PulledImage>,
+    pub(crate) image: Option<Chosen>,
 }
 
 /// Starts a run. Success is told by the provider's own event; a failure is told here.
@@ -60,8 +65,13 @@ async fn try_start(site: &Site, start: Start) -> Result<(), StartError> {
     let container = desired
         .container(&container)
         .ok_or_else(|| config_error(format!("container {container:?} is not in the pod's spec any more")))?;
-    let image = image.ok_or_else(|| run_error(format!("image {:?} is not at hand any more", container.image)))?;
+    let chosen = image.ok_or_else(|| run_error(format!("image {:?} is not at hand any more", container.image)))?;
+    let Chosen { image, words } = chosen;
     let environment = environment::resolve(site, &desired, container).await.map_err(|e| env_error(&e))?;
+    if words != Words::new(container, &environment) {
+        // The next start asks for the image by the words that are known now.
+        return Err(config_error(CHANGED.to_owned()));
+    }
     let run = run_spec(site, &desired, container, attempt, &image, environment)?;
     // It may run all the same, and then its files are not to be touched.
     if again && take_over(site, &run.id, &container.name, attempt).await {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracing::warn;
+use tracing::{info, warn};
 use wasmnode_core::pod::{Event, Exit, ExitCause};
 use wasmnode_provider_api::{Error, RunId};
 
+use super::Pauses;
 use crate::site::{Answer, Site};
 
 /// How a run is ended.
@@ -29,6 +30,27 @@ pub(crate) async fn stop(site: Arc<Site>, container: String, attempt: u32, how: 
         Ok(()) => {}
         Err(Error::NotFound { .. }) => site.answer(lost(run, container, attempt, site.now())).await,
         Err(error) => warn!(container, attempt, %error, ?how, "Could not end a container"),
+    }
+}
+
+/// Ends runs that must not be there and waits until they are gone, however often it takes.
+pub(crate) async fn put_down(site: &Site, runs: &[RunId]) {
+    let provider = &site.context.ports.provider;
+    let (mut left, mut pauses) = (runs.to_vec(), Pauses::new());
+    while !left.is_empty() {
+        for run in &left {
+            match provider.kill(run).await {
+                Ok(()) | Err(Error::NotFound { .. }) => info!(%run, "A run that its pod does not know is ended"),
+                Err(error) => warn!(%run, %error, "Could not end a run that its pod does not know"),
+            }
+        }
+        match provider.list().await {
+            Ok(listing) => left.retain(|run| listing.runs.iter().any(|listed| listed.run == *run)),
+            Err(error) => warn!(%error, "Could not list what the pod runtime runs"),
+        }
+        if !left.is_empty() {
+            pauses.pause().await;
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl Rig {
     async fn new() -> Self {
         let top = tempfile::tempdir().unwrap();
         let groups = Groups::new(layout(top.path()), IsolationPolicy { users: users(1), ..IsolationPolicy::default() });
-        groups.place(&pod_ref("p", "u"), &Group::named("a".to_owned())).unwrap();
+        groups.place(&pod_ref("p", "u"), &Group::named("a".to_owned()), &[]).unwrap();
         let pod = groups.find(&pod_ref("p", "u")).unwrap();
         own::record(&pod, 30).unwrap();
         let rig = Self { top, groups, pod, desired: desired("p", "u") };

@@ -42,7 +42,9 @@ async fn place(site: &Site, desired: &Desired) -> Result<(), Refused> {
         return Ok(());
     }
     let (pod, grace) = (site.pod.clone(), desired.grace_seconds);
-    let recorded = blocking::io(move || record(&groups, &pod, group.as_ref(), grace)).await;
+    let writable = desired.volumes.iter().filter(|volume| volumes::is_writable(&volume.source));
+    let writable: Vec<String> = writable.map(|volume| volume.name.clone()).collect();
+    let recorded = blocking::io(move || record(&groups, &pod, group.as_ref(), &writable, grace)).await;
     let state = site.context.config.layout.state_root.display();
     recorded
         .map_err(|e| Refused::Mount(format!("Unable to record the pod in {state}: {e}")))?
@@ -58,8 +60,14 @@ async fn group(site: &Site, desired: &Desired) -> Result<Group, String> {
     site.context.groups.group(&site.pod, &handler).map_err(|e| e.to_string())
 }
 
-fn record(groups: &Groups, pod: &PodRef, group: Option<&Group>, grace: i64) -> io::Result<Result<(), NoUser>> {
-    match group.map_or(Ok(()), |group| groups.place(pod, group)) {
+fn record(
+    groups: &Groups,
+    pod: &PodRef,
+    group: Option<&Group>,
+    writable: &[String],
+    grace: i64,
+) -> io::Result<Result<(), NoUser>> {
+    match group.map_or(Ok(()), |group| groups.place(pod, group, writable)) {
         Ok(()) => {
             let layout = groups.find(pod).ok_or(NotPlaced)?;
             layout.make_group()?;

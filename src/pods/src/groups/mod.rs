@@ -116,15 +116,23 @@ impl Groups {
         self.policy.group(pod, handler)
     }
 
-    /// Gives the pod its place in that group; once. What a release that knew one group only made for it comes along.
-    /// Blocking.
-    pub(crate) fn place(&self, pod: &PodRef, group: &Group) -> Result<(), PlaceError> {
+    /// Gives the pod its place in that group; once. What a release that knew one group only made for it comes along;
+    /// `writable` are its volumes that containers may write to. Blocking.
+    pub(crate) fn place(&self, pod: &PodRef, group: &Group, writable: &[String]) -> Result<(), PlaceError> {
         let _disk = self.disk();
         let user = self.user(group)?;
         let before = self.index().pod(&pod.uid).cloned();
         // Counted first: the group is not empty any more.
         self.index().insert(&pod.uid, Place { group: group.clone(), user, settled: false });
-        let made = Medium::ALL.into_iter().try_for_each(|medium| self.make(medium, pod, group, user, before.as_ref()));
+        let made = Medium::ALL.into_iter().try_for_each(|medium| {
+            let pods = self.layout.pods(medium, group, user)?;
+            match &before {
+                Some(before) if self.bring(medium, pod, &before.group, &pods)? => {
+                    hand_over_volumes(&pods.dir(Path::new(&pod.uid))?, writable, user)
+                }
+                _ => Ok(()),
+            }
+        });
         if let Err(error) = made {
             let mut index = self.index();
             index.remove(&pod.uid);
@@ -188,31 +196,16 @@ impl Groups {
         self.index().user(group, users)
     }
 
-    fn make(
-        &self,
-        medium: Medium,
-        pod: &PodRef,
-        group: &Group,
-        user: Option<u32>,
-        before: Option<&Place>,
-    ) -> io::Result<()> {
-        let pods = self.layout.pods(medium, group, user)?;
-        match before {
-            Some(before) => self.bring(medium, pod, &before.group, &pods, user),
-            None => Ok(()),
-        }
-    }
-
-    /// Moves what was made for the pod into its group. Nobody but the agent could write to it so far: guests were in
-    /// its own process.
-    fn bring(&self, medium: Medium, pod: &PodRef, from: &Group, pods: &Root, user: Option<u32>) -> io::Result<()> {
-        let Some(old) = self.layout.pods_if_there(medium, from)? else { return Ok(()) };
+    /// Moves what was made for the pod into its group; false: there was nothing. Nobody but the agent could write to it
+    /// so far: guests were in its own process.
+    fn bring(&self, medium: Medium, pod: &PodRef, from: &Group, pods: &Root) -> io::Result<bool> {
+        let Some(old) = self.layout.pods_if_there(medium, from)? else { return Ok(false) };
         match renameat(&old, pod.uid.as_str(), pods, pod.uid.as_str()) {
             Ok(()) => info!(%pod, %from, "The pod's files are in its own group now"),
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Ok(false),
             Err(e) => return Err(e.into()),
         }
-        hand_over_volumes(&pods.dir(Path::new(&pod.uid))?, user)
+        Ok(true)
     }
 
     /// Whether nothing of the group is left.
@@ -261,13 +254,16 @@ fn has_runners(memory: &Root) -> io::Result<bool> {
     Ok(runners.names(MAX_RUNNERS)?.iter().any(|name| name.ends_with(".json")))
 }
 
-/// The volumes themselves and what is in them; their holder stays the agent's.
-fn hand_over_volumes(pod: &Root, user: Option<u32>) -> io::Result<()> {
+/// Volumes that containers may write to and what is in them; their holder stays the agent's. So do the directories of
+/// all others, whose files are written anew for the user with the next set-up.
+fn hand_over_volumes(pod: &Root, writable: &[String], user: Option<u32>) -> io::Result<()> {
     let Some(volumes) = if_there(pod.dir(Path::new("volumes")))? else { return Ok(()) };
     if user.is_none() {
         return Ok(());
     }
-    volumes.names(MAX_VOLUMES)?.iter().try_for_each(|name| volumes.chown_tree(Path::new(name), Owner::user(user)))
+    let names = volumes.names(MAX_VOLUMES)?;
+    let mut handed = names.iter().filter(|name| writable.contains(name));
+    handed.try_for_each(|name| volumes.chown_tree(Path::new(name), Owner::user(user)))
 }
 
 #[cfg(test)]

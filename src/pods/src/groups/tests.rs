@@ -21,7 +21,7 @@ fn user(n: u32) -> Option<u32> {
 
 fn place(groups: &Groups, uid: &str, group: &str) -> PodLayout {
     let pod = pod_ref("p", uid);
-    groups.place(&pod, &Group::named(group.to_owned())).unwrap();
+    groups.place(&pod, &Group::named(group.to_owned()), &[]).unwrap();
     let placed = groups.find(&pod).unwrap();
     own::record(&placed, 30).unwrap();
     placed
@@ -106,7 +106,7 @@ fn without_a_free_user_there_is_no_place() {
     let top = tempfile::tempdir().unwrap();
     let groups = node(top.path(), 1);
     let first = place(&groups, "u", "a");
-    let refused = groups.place(&pod_ref("p", "v"), &Group::named("b".to_owned()));
+    let refused = groups.place(&pod_ref("p", "v"), &Group::named("b".to_owned()), &[]);
     if user(0).is_some() {
         let text = "all 1 user ids of groupUsers, from 1900000000, are in use by other isolation groups";
         assert_eq!(refused.unwrap_err().to_string(), text);
@@ -130,6 +130,7 @@ fn what_a_release_with_one_group_left_comes_along() {
     write(old.join("pod.json"), &record.to_string());
     write(old.join("exits/c.json"), "{}");
     write(old.join("volumes/data/file"), "kept");
+    write(old.join("volumes/settings/..1/key"), "kept");
     std::os::unix::fs::symlink("/etc", old.join("volumes/data/link")).unwrap();
     write(top.path().join("run/groups/node/pods/u/volumes/ram/file"), "kept");
 
@@ -138,7 +139,10 @@ fn what_a_release_with_one_group_left_comes_along() {
     assert!(!groups.is_settled(&pod));
     assert!(groups.find(&pod).unwrap().if_there(Medium::Disk).unwrap().is_some(), "its exits can be read");
     let before = access(Path::new("/etc"));
-    let placed = place(&groups, "u", "ns-ns");
+    let writable = ["data", "ram", "none"].map(str::to_owned);
+    groups.place(&pod, &Group::named("ns-ns".to_owned()), &writable).unwrap();
+    let placed = groups.find(&pod).unwrap();
+    own::record(&placed, 30).unwrap();
     assert!(groups.is_settled(&pod));
     let owner = |path: PathBuf| Some(access(&path).0).filter(|owner| *owner != rustix::process::geteuid().as_raw());
     for (tree, file) in [(Medium::Disk, "volumes/data/file"), (Medium::Memory, "volumes/ram/file")] {
@@ -147,6 +151,9 @@ fn what_a_release_with_one_group_left_comes_along() {
         assert_eq!(owner(placed.path(tree).join("volumes")), None, "the holder stays the agent's");
     }
     assert_eq!(owner(placed.path(Medium::Disk).join("volumes/data/link")), user(0));
+    for path in ["volumes/settings", "volumes/settings/..1", "volumes/settings/..1/key"] {
+        assert_eq!(owner(placed.path(Medium::Disk).join(path)), None, "nobody else changes what the agent writes");
+    }
     assert_eq!(access(Path::new("/etc")), before);
     assert!(placed.path(Medium::Disk).join("exits/c.json").exists());
     groups.sweep();
@@ -174,7 +181,7 @@ fn a_pod_that_finds_no_room_stays_where_it_was() {
     let groups = node(top.path(), 1);
     fs::create_dir(top.path().join("state")).unwrap();
     fs::write(top.path().join("state/groups"), "").unwrap();
-    let error = groups.place(&pod_ref("p", "u"), &Group::named("a".to_owned())).unwrap_err();
+    let error = groups.place(&pod_ref("p", "u"), &Group::named("a".to_owned()), &[]).unwrap_err();
     assert!(matches!(error, PlaceError::Disk(_)), "{error}");
     assert!(groups.find(&pod_ref("p", "u")).is_none());
     fs::remove_file(top.path().join("state/groups")).unwrap();

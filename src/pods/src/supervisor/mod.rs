@@ -33,6 +33,7 @@ use wasmnode_core::ledger::Ledger;
 use wasmnode_provider_api::Error as ProviderError;
 
 pub use handle::Handle;
+use orphans::Orphans;
 use shutdown::Leaving;
 pub use shutdown::{Departure, Progress, Shutdown};
 use slots::Slot;
@@ -94,6 +95,7 @@ pub struct Supervisor {
     /// Pods that were released and whose deletion has not come back yet. Each is followed by `Gone`.
     released: HashSet<String>,
     workers: JoinSet<()>,
+    orphans: Orphans,
     /// UIDs by task.
     tasks: HashMap<Id, String>,
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
@@ -136,6 +138,7 @@ impl Supervisor {
             waiting: BTreeMap::new(),
             released: HashSet::new(),
             workers: JoinSet::new(),
+            orphans: Orphans::default(),
             tasks: HashMap::new(),
             notes: mpsc::channel(NOTES),
             reconciling: None,
@@ -164,10 +167,11 @@ impl Supervisor {
                 event = runs.recv() => self.route(event.ok_or(SupervisorError::ProviderEnded)?),
                 Some(note) = self.notes.1.recv() => self.noted(&note),
                 Some(ended) = self.workers.join_next_with_id() => self.worker_ended(&ended),
+                Some(ended) = self.orphans.next() => self.orphan_ended(ended),
                 _ = reconcile.tick() => self.reconcile(),
                 () = self.leaving.due() => {}
             }
-            self.leave();
+            self.leave().await;
         }
     }
 
@@ -181,16 +185,11 @@ impl Supervisor {
     }
 
     fn noted(&mut self, note: &Note) {
-        let (Note::Over(pod) | Note::Orphaned(pod)) = note;
-        if let (Note::Over(_), Some(slot)) = (note, self.slots.get_mut(&pod.uid)) {
-            slot.is_over = true;
-        }
+        let Note::Over(pod) = note;
+        let Some(slot) = self.slots.get_mut(&pod.uid) else { return };
+        slot.is_over = true;
         // One that is being deleted keeps its name until nothing of it is left.
-        let is_free = match note {
-            Note::Over(_) => self.slots.get(&pod.uid).is_some_and(|slot| !slot.is_ending()),
-            Note::Orphaned(_) => true,
-        };
-        if is_free {
+        if !slot.is_ending() {
             self.ledger.release(pod);
             self.admit_waiting();
         }

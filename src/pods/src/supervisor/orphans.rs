@@ -1,13 +1,15 @@
 //! What earlier agents left of pods that were deleted while there was no agent: what runs is ended with its grace,
 //! beside the loop, and only then anything of it is removed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
+use wasmnode_core::PodRef;
 use wasmnode_provider_api::{ListedRun, RunId, SandboxId};
 
 use super::Supervisor;
@@ -15,17 +17,30 @@ use crate::actions::Pauses;
 use crate::context::Context;
 use crate::own::{self, Left};
 use crate::routes::{Happened, RunEvent};
+use crate::site;
 use crate::survivors::Remains;
-use crate::worker::Note;
-use crate::{blocking, site};
 
 /// Grace of pods of which nothing is recorded: Kubernetes' default.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Sandboxes without pods that are being ended.
+#[derive(Default)]
+pub(super) struct Orphans {
+    /// Each answers with what is left on disk.
+    tasks: JoinSet<Option<Left>>,
+    held: HashMap<Id, Held>,
+}
+
+/// What is given back when an orphan has ended, however it did.
+struct Held {
+    mailbox: mpsc::Sender<Box<RunEvent>>,
+    /// The pod whose name it keeps.
+    pod: Option<PodRef>,
+}
+
 /// A sandbox without a pod.
 struct Orphan {
     context: Arc<Context>,
-    notes: mpsc::Sender<Note>,
     sandbox: SandboxId,
     /// Runs that have not ended.
     runs: HashSet<RunId>,
@@ -33,6 +48,22 @@ struct Orphan {
     mailbox: mpsc::Sender<Box<RunEvent>>,
     events: mpsc::Receiver<Box<RunEvent>>,
 }
+
+// === impl Orphans ===
+
+impl Orphans {
+    /// Number of those that have not ended.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The next one that ends; none while there are none.
+    pub(super) async fn next(&mut self) -> Option<Result<(Id, Option<Left>), JoinError>> {
+        self.tasks.join_next_with_id().await
+    }
+}
+
+// === impl Supervisor ===
 
 impl Supervisor {
     /// Ends what no pod has claimed, and removes what is left on disk of pods that are gone.
@@ -67,22 +98,42 @@ impl Supervisor {
         for run in runs {
             self.context.routes.open(run.run.clone(), mailbox.clone(), &run.container, 0);
         }
-        if let Some(left) = left.as_ref().filter(|_| !runs.is_empty()) {
-            self.ledger.hold(left.pod());
-        }
-        let pod = left.as_ref().map(|left| left.pod().to_string());
-        let span = info_span!("orphan", %sandbox, pod);
+        let pod = left.as_ref().filter(|_| !runs.is_empty()).map(|left| left.pod().clone());
+        pod.iter().for_each(|pod| self.ledger.hold(pod));
+        let name = left.as_ref().map(|left| left.pod().to_string());
+        let span = info_span!("orphan", %sandbox, pod = name);
         let runs = runs.iter().map(|run| run.run.clone()).collect();
-        let (context, notes) = (Arc::clone(&self.context), self.notes.0.clone());
-        let orphan = Orphan { context, notes, sandbox, runs, left, mailbox, events };
-        tokio::spawn(orphan.end().instrument(span));
+        let held = Held { mailbox: mailbox.clone(), pod };
+        let orphan = Orphan { context: Arc::clone(&self.context), sandbox, runs, left, mailbox, events };
+        let task = self.orphans.tasks.spawn(orphan.end().instrument(span));
+        self.orphans.held.insert(task.id(), held);
+    }
+
+    /// What it held is free now, even if its task panicked: the next agent finds what is left on disk then.
+    pub(super) fn orphan_ended(&mut self, ended: Result<(Id, Option<Left>), JoinError>) {
+        let (id, left) = ended.unwrap_or_else(|error| {
+            error!(%error, "Could not end what an earlier agent left");
+            (error.id(), None)
+        });
+        if let Some(Held { mailbox, pod }) = self.orphans.held.remove(&id) {
+            self.context.routes.close_all(&mailbox);
+            pod.iter().for_each(|pod| self.ledger.release(pod));
+            self.admit_waiting();
+        }
+        if let Some(left) = left {
+            let groups = Arc::clone(&self.context.groups);
+            tokio::task::spawn_blocking(move || {
+                own::remove_left(&groups, &left);
+                groups.sweep();
+            });
+        }
     }
 }
 
 // === impl Orphan ===
 
 impl Orphan {
-    async fn end(mut self) {
+    async fn end(mut self) -> Option<Left> {
         let grace = self.left.as_ref().and_then(Left::grace).unwrap_or(GRACE);
         info!(runs = self.runs.len(), ?grace, "A pod was deleted while there was no agent");
         self.stop(grace).await;
@@ -91,17 +142,7 @@ impl Orphan {
         while let Ok(event) = self.events.try_recv() {
             self.heard(*event).await;
         }
-        let Some(left) = self.left else { return };
-        let _ = self.notes.send(Note::Orphaned(left.pod().clone())).await;
-        let groups = Arc::clone(&self.context.groups);
-        let removed = blocking::io(move || {
-            own::remove_left(&groups, &left);
-            groups.sweep();
-            Ok(())
-        });
-        if let Err(error) = removed.await {
-            debug!(%error, "Could not remove what was left of the pod");
-        }
+        self.left
     }
 
     /// Asks all runs to end, and waits for that as long as their grace lasts.

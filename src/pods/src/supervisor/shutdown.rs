@@ -3,6 +3,7 @@
 //! A stage lasts until its pods are over, and no longer than its part of the time: the lifecycle kills what did not
 //! stop. New pods are refused from the first moment on. Who asks again can only leave less time.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -18,6 +19,9 @@ const KILLED: Duration = Duration::from_secs(5);
 
 /// The lifecycle leaves every container that long (contract section 4.9).
 const SHORTEST: Duration = Duration::from_secs(2);
+
+/// More than anybody waits; what is longer cannot be reckoned with.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How much time there is for the pods of a node that shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,10 @@ pub(super) struct Leaving {
     asked: watch::Receiver<Option<Schedule>>,
     progress: watch::Sender<Option<Progress>>,
     stage: Stage,
+    /// Sandboxes that the provider has while it is not known whose they are.
+    unclaimed: usize,
+    /// When those were counted.
+    counted: Option<Stage>,
 }
 
 /// What is being waited for, and how long.
@@ -113,6 +121,7 @@ impl Gate {
 
 impl Schedule {
     fn new(now: Instant, Shutdown { period, critical }: Shutdown) -> Self {
+        let period = period.min(LONGEST);
         let critical = critical.min(period);
         let ordinary_until = now + (period - critical).max(SHORTEST);
         let critical = critical.max(SHORTEST);
@@ -134,7 +143,8 @@ impl Leaving {
     pub(super) fn new() -> (Self, Gate) {
         let (asked, asking) = watch::channel(None);
         let (progress, seen) = watch::channel(None);
-        (Self { asked: asking, progress, stage: Stage::Serving }, Gate { asked, progress: seen })
+        let leaving = Self { asked: asking, progress, stage: Stage::Serving, unclaimed: 0, counted: None };
+        (leaving, Gate { asked, progress: seen })
     }
 
     /// Until somebody asks, or a stage's time is over.
@@ -164,7 +174,7 @@ impl Leaving {
 
 impl Supervisor {
     /// Goes on with the shutdown, if one was asked for. Called after everything that may have ended a pod.
-    pub(super) fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) {
         let Some(schedule) = self.leaving.schedule() else { return };
         let now = Instant::now();
         loop {
@@ -176,8 +186,9 @@ impl Supervisor {
             self.leaving.stage = next;
         }
         self.end_pods(now);
+        self.count_unclaimed().await;
         let (ordinary, critical) = self.unended();
-        let left = ordinary + critical;
+        let left = ordinary + critical + self.leaving.unclaimed;
         let is_done = self.leaving.stage == Stage::Done;
         self.leaving.tell(if is_done { Progress::Over(left) } else { Progress::Ending(left) });
     }
@@ -210,23 +221,44 @@ impl Supervisor {
         }
     }
 
-    /// Number of pods that may run: ordinary and critical ones.
+    /// Number of pods that may run: ordinary ones, with those that were deleted while there was no agent, and critical
+    /// ones.
     fn unended(&self) -> (usize, usize) {
         let running = self.slots.values().filter(|slot| !slot.is_over);
-        running.fold(
-            (0, 0),
-            |(ordinary, critical), slot| {
-                if slot.is_critical() { (ordinary, critical + 1) } else { (ordinary + 1, critical) }
-            },
-        )
+        running.fold((self.orphans.len(), 0), |(ordinary, critical), slot| {
+            if slot.is_critical() { (ordinary, critical + 1) } else { (ordinary + 1, critical) }
+        })
     }
 
-    /// Tells every pod whose turn it is; one that was told before only if there is less time now.
+    /// Until it is known whose they are, and that may be never, sandboxes stand for their pods. Counted once per stage.
+    async fn count_unclaimed(&mut self) {
+        let Some(collected) = &self.collected else {
+            self.leaving.unclaimed = 0;
+            return;
+        };
+        if self.leaving.counted.replace(self.leaving.stage) == Some(self.leaving.stage) {
+            return;
+        }
+        self.leaving.unclaimed = match self.context.ports.provider.list().await {
+            Ok(listing) => {
+                let of_runs = listing.runs.into_iter().map(|run| run.sandbox);
+                listing.sandboxes.into_iter().chain(of_runs).collect::<HashSet<_>>().len()
+            }
+            Err(error) => {
+                warn!(%error, "Could not list what the pod runtime runs");
+                collected.len().max(1)
+            }
+        };
+    }
+
+    /// Tells every pod whose turn it is; one that was told before only if there is less time now. Those that come when
+    /// everybody else has gone have the shortest.
     fn end_pods(&mut self, now: Instant) {
         let (until, critical) = match self.leaving.stage {
             Stage::Ordinary { until } => (until, false),
             Stage::Critical { until } => (until, true),
-            Stage::Serving | Stage::Done => return,
+            Stage::Done => (now + SHORTEST, true),
+            Stage::Serving => return,
         };
         let grace = SignedDuration::try_from(until.saturating_duration_since(now)).unwrap_or(SignedDuration::MAX);
         for slot in self.slots.values_mut() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1;
 use tracing::{info, warn};
 use wasmnode_core::desired::Desired;
 use wasmnode_core::ledger::Admission;
 
 use super::{Arrival, Supervisor, SupervisorError};
-use crate::groups::Groups;
 use crate::history::History;
 use crate::own::Left;
 use crate::survivors::Remains;
@@ -82,13 +82,16 @@ impl Supervisor {
 
     /// Finds what of these pods outlived the agent before. Pods of which nothing is listed are not looked at.
     async fn claim(&self, arrivals: &mut BTreeMap<String, Arrival>, remains: &mut Remains) {
-        let asked: Vec<Arc<Desired>> = arrivals
+        let asked: Vec<(Arc<v1::Pod>, Arc<Desired>)> = arrivals
             .values()
             .filter(|arrival| remains.may_have(&arrival.desired.pod))
-            .map(|arrival| Arc::clone(&arrival.desired))
+            .map(|arrival| (Arc::clone(&arrival.pod), Arc::clone(&arrival.desired)))
             .collect();
         let groups = Arc::clone(&self.context.groups);
-        let read = move || Ok(asked.into_iter().map(|desired| (history(&groups, &desired), desired)).collect());
+        let history = move |(pod, desired): (Arc<v1::Pod>, Arc<Desired>)| {
+            (History::read(&groups, &desired, pod.status.as_ref()), desired)
+        };
+        let read = move || Ok(asked.into_iter().map(history).collect());
         let histories: Vec<(History, Arc<Desired>)> = blocking::io(read).await.unwrap_or_default();
         for (history, desired) in histories {
             if let Some(arrival) = arrivals.get_mut(&desired.pod.uid) {
@@ -96,14 +99,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// What cannot be read is as good as not there: the API server's status remains.
-fn history(groups: &Groups, desired: &Desired) -> History {
-    History::read(groups, desired).unwrap_or_else(|error| {
-        warn!(pod = %desired.pod, %error, "Could not read what an earlier agent left of the pod");
-        History::default()
-    })
 }
 
 /// startTime is written by the agent that accepted the pod, or refused it, which is a terminal phase. Of a pod that

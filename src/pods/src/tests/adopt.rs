@@ -158,6 +158,42 @@ async fn a_pod_that_was_deleted_meanwhile_is_ended_with_its_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grace_that_nobody_lives_to_see_is_no_problem() {
+    let first = Node::start().await;
+    let mut patient = pod("p", "u", "Always", "never exit");
+    patient["spec"]["terminationGracePeriodSeconds"] = json!(i64::MAX);
+    first.apply(&patient).await;
+    first.cluster.until("runs", runs("u")).await;
+
+    let second = first.succeed().await;
+    second.send(SupervisorEvent::Synced).await;
+    second.apply(&pod("p", "new", "Never", "exit 0")).await;
+    second.cluster.until("its name is free", |state| state.phase("new") == "Succeeded").await;
+    while second.path("state/groups/node/pods/u").exists() {
+        moment().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_runs_of_a_container_the_newer_one_stays() {
+    let first = Node::start().await;
+    let service = pod("p", "u", "Always", "never exit");
+    first.apply(&service).await;
+    first.cluster.until("runs", runs("u")).await;
+    let stored = stored(&first, &service);
+    let mut double = first.provider.starts().remove(0);
+    double.id = crate::site::run(&pod_ref("p", "u"), "c", 1).unwrap();
+    first.provider.start(double.clone()).await.unwrap();
+
+    let second = first.succeed().await;
+    second.apply(&stored).await;
+    second.send(SupervisorEvent::Synced).await;
+    second.cluster.until("goes on", |state| state.restarts("u") == 1).await;
+    let lives: Vec<_> = second.provider.list().await.unwrap().runs.into_iter().map(|run| run.run).collect();
+    assert_eq!(lives, [double.id]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_whose_deletion_began_goes_on_ending() {
     let first = Node::start().await;
     let stubborn = pod("p", "u", "Always", "ignore stop never exit");

@@ -32,6 +32,8 @@ pub(super) struct Cluster {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) config_maps: BTreeMap<String, ConfigMap>,
+    /// ConfigMaps that are made while an image is pulled.
+    pub(super) coming: BTreeMap<String, ConfigMap>,
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) handlers: BTreeMap<String, String>,
     pub(super) registered: BTreeMap<String, Vec<ObjectRef>>,
@@ -236,6 +238,8 @@ impl Puller for Cluster {
         self.change(|state| {
             state.pulls.push(name.to_owned());
             state.requests.push(asked);
+            let coming = std::mem::take(&mut state.coming);
+            state.config_maps.extend(coming);
         });
         if let Some(kind) = self.state().broken.get(name) {
             return Err(PullError { kind: *kind, message: format!("{name} is broken") });

@@ -45,6 +45,25 @@ async fn a_missing_object_keeps_the_container_waiting_until_it_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_exit_that_cannot_be_recorded_is_kept_by_the_runtime() {
+    let node = Node::start().await;
+    node.apply(&pod("p", "u", "Never", "run 10s exit 3")).await;
+    node.cluster.until("runs", |state| state.phase("u") == "Running").await;
+    let records = node.path("state/groups/node/pods/u/exits");
+    std::fs::write(&records, "").unwrap();
+    node.cluster.until("fails", |state| state.phase("u") == "Failed").await;
+    tokio::time::sleep(std::time::Duration::from_secs(150)).await;
+    assert_eq!(node.provider.list().await.unwrap().exits.len(), 1);
+    assert!(node.handle.ended(&crate::fixtures::pod_ref("p", "u"), "c", 0).is_cancelled());
+    std::fs::remove_file(&records).unwrap();
+    while !node.provider.list().await.unwrap().exits.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert!(records.join("c.json").exists());
+    assert_eq!(node.handle.metrics().containers_exited.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_volume_is_told_and_tried_again() {
     let node = Node::start().await;
     let mut waits = pod("p", "u", "Never", "exit 0");
@@ -104,6 +123,25 @@ async fn a_command_that_is_not_in_the_image_is_told() {
     assert_eq!(state.terminated("u").unwrap(), (128, "StartError".to_owned(), text.clone()));
     assert_eq!(state.events("u", "Failed"), [format!("Error: {text}")]);
     assert!(state.events("u", "Started").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_known_only_after_the_pull_is_looked_for_again() {
+    let node = Node::start().await;
+    let mut late = pod("p", "u", "Never", "exit 0");
+    let key = json!({ "configMapKeyRef": { "name": "settings", "key": "name" } });
+    late["spec"]["containers"][0]["env"] = json!([{ "name": "NAME", "valueFrom": key }]);
+    late["spec"]["containers"][0]["image"] = json!(NOTHING_TO_START);
+    late["spec"]["containers"][0]["command"] = json!(["$(NAME)"]);
+    node.cluster.set_config_map("settings", &[("name", "server")]);
+    node.cluster.change(|state| std::mem::swap(&mut state.config_maps, &mut state.coming));
+    node.apply(&late).await;
+    node.cluster.until("waits", |state| state.waiting("u").is_some_and(|w| w.0 == "CreateContainerConfigError")).await;
+    node.cluster.until("fails", |state| state.phase("u") == "Failed").await;
+    let state = node.cluster.state();
+    let text = "exec: \"server\": executable file not found in $PATH".to_owned();
+    assert_eq!(state.terminated("u").unwrap(), (128, "StartError".to_owned(), text));
+    assert_eq!((state.restarts("u"), state.pulls.len()), (0, 2));
 }
 
 #[tokio::test(start_paused = true)]

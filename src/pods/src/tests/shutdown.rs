@@ -135,6 +135,31 @@ async fn a_node_that_knows_its_pods_only_later_ends_them_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_are_never_known_are_left() {
+    let web = web();
+    let node = running(std::slice::from_ref(&web)).await;
+    let status = node.cluster.state().status("web").cloned().unwrap();
+    let node = node.succeed().await;
+    let (told, took) = over(node.handle.shut_down(MINUTE)).await;
+    assert_eq!((told, took), (vec![Progress::Ending(1), Progress::Over(1)], 65));
+    let mut known = web.clone();
+    known["status"] = serde_json::to_value(status).unwrap();
+    node.apply(&known).await;
+    node.send(SupervisorEvent::Synced).await;
+    node.cluster.until("comes late and ends", |state| state.phase("web") == "Failed").await;
+    assert_eq!(over(node.handle.shut_down(MINUTE)).await.0.pop(), Some(Progress::Over(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_no_pod_is_waited_for() {
+    let node = running(&[stubborn(web(), 40)]).await.succeed().await;
+    node.send(SupervisorEvent::Synced).await;
+    let (told, took) = over(node.handle.shut_down(MINUTE)).await;
+    assert_eq!(told.last(), Some(&Progress::Over(0)), "{told:?}");
+    assert!((38..45).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_to_end_is_over_at_once_and_an_agent_that_ends_says_so() {
     let node = Node::start().await;
     node.apply(&pod("p", "p", "Never", "exit 0")).await;

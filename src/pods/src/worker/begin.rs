@@ -12,7 +12,7 @@ use wasmnode_core::ledger::Refusal;
 use wasmnode_core::pod::{Event, Pod, PodEnd, Prior};
 
 use super::{Concluded, Note, Wish, Worker};
-use crate::actions::{exit, pull, release, sandbox, start, volumes};
+use crate::actions::{exit, pull, release, sandbox, start, stop, volumes};
 use crate::context::Context;
 use crate::history::History;
 use crate::layout::Layout;
@@ -87,6 +87,7 @@ impl Entrance {
             images: HashMap::new(),
             tried: HashMap::new(),
             concluding: HashSet::new(),
+            unrecorded: HashSet::new(),
             registered: Vec::new(),
             published: None,
             told_over: false,
@@ -108,6 +109,7 @@ impl Worker {
             sandbox::remove(&self.site).await;
             volumes::tear_down(&self.site).await;
         }
+        stop::put_down(&self.site, &survivors.stray).await;
         let heard = self.heard(&survivors);
         self.hold_images(&desired, &survivors);
         let prior = self.prior(&desired, survivors).await;
@@ -157,17 +159,19 @@ impl Worker {
     /// The status that the API server has with the exits that it has not heard of, or the newest of this agent's own.
     async fn prior(&self, desired: &Arc<Desired>, survivors: Survivors) -> Prior {
         let own = self.site.context.board.status(&self.site.pod.uid);
+        let theirs = self.wishes.borrow().pod.status.clone();
         let (groups, of) = (Arc::clone(&self.site.context.groups), Arc::clone(desired));
-        let found = blocking::io(move || History::read(&groups, &of)).await;
+        let known = own.as_deref().cloned().or_else(|| theirs.clone());
+        let found = blocking::io(move || Ok(History::read(&groups, &of, known.as_ref()))).await;
         let History { recorded, highest_log } = found.unwrap_or_else(|error| {
             warn!(%error, "Could not read what an earlier agent left of the pod");
             History::default()
         });
         let status = match own {
             Some(own) => Some(own.as_ref().clone()),
-            None => exits::merge(self.wishes.borrow().pod.status.clone(), recorded),
+            None => exits::merge(theirs, recorded),
         };
-        let Survivors { sandbox, live, exits: ended } = survivors;
+        let Survivors { sandbox, live, exits: ended, stray: _ } = survivors;
         let mut exits = BTreeMap::new();
         for (container, (attempt, ended)) in ended {
             let told = exit::told(&self.site, desired, &container, attempt, &ended).await;

@@ -15,6 +15,7 @@ mod perform;
 mod refresh;
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +33,10 @@ use wasmnode_provider_api::RunId;
 pub(crate) use begin::{AGENT_ERROR, Begin, Entrance};
 
 use crate::actions;
+use crate::actions::pull::Chosen;
 use crate::blocking;
 use crate::board;
 use crate::exits;
-use crate::images::PulledImage;
 use crate::routes::{Happened, RunEvent};
 use crate::site::{Answer, Site, until};
 
@@ -56,8 +57,6 @@ pub(crate) struct Wish {
 pub(crate) enum Note {
     /// None of the pod's containers can run any more.
     Over(PodRef),
-    /// A pod that had no worker is over.
-    Orphaned(PodRef),
 }
 
 /// One pod's worker.
@@ -71,11 +70,13 @@ pub(crate) struct Worker {
     notes: mpsc::Sender<Note>,
     tasks: JoinSet<()>,
     /// Images that were pulled and are held on disk for the next start.
-    images: HashMap<String, PulledImage>,
+    images: HashMap<String, Chosen>,
     /// Number of the latest start by container: one that failed is tried again with the same.
     tried: HashMap<String, u32>,
     /// Runs whose exit is being concluded: a listing may bring it again.
     concluding: HashSet<(String, u32)>,
+    /// Runs whose exit was acted upon and could not be recorded: a listing brings it again.
+    unrecorded: HashSet<RunId>,
     registered: Vec<ObjectRef>,
     published: Option<Arc<v1::PodStatus>>,
     told_over: bool,
@@ -148,7 +149,7 @@ impl Worker {
         match input {
             Input::Wish => (self.wish(), None),
             Input::End => (self.ends.borrow_and_update().clone().map(Event::End), None),
-            Input::Run(event) => (self.run_event(*event), None),
+            Input::Run(event) => self.run_event(*event),
             Input::Answer(answer) => self.answer(*answer),
             Input::TaskEnded => (None, None),
             Input::Tick => (Some(Event::Tick), None),
@@ -193,12 +194,15 @@ impl Worker {
         }
     }
 
-    fn run_event(&mut self, event: RunEvent) -> Option<Event> {
+    fn run_event(&mut self, event: RunEvent) -> (Option<Event>, Option<Concluded>) {
         let RunEvent { container, attempt, what } = event;
         match what {
             Happened::Started(at) => {
                 self.site.context.metrics.containers_started.add_one();
-                Some(Event::Started { container, attempt, result: Ok(at) })
+                (Some(Event::Started { container, attempt, result: Ok(at) }), None)
+            }
+            Happened::Exited(exit) if self.unrecorded.contains(&exit.run) => {
+                (None, Some(Concluded { run: exit.run, container }))
             }
             Happened::Exited(exit) => {
                 if self.concluding.insert((container.clone(), attempt)) {
@@ -207,7 +211,7 @@ impl Worker {
                     let (site, desired) = (Arc::clone(&self.site), self.desired());
                     self.spawn(actions::exit::conclude(site, desired, container, attempt, exit));
                 }
-                None
+                (None, None)
             }
         }
     }
@@ -256,15 +260,17 @@ impl Worker {
     }
 
     /// The exit was acted upon: once it is on disk nobody needs it any more. The worker waits for the disk, so that of
-    /// two exits of a container the later one stays there.
+    /// two exits of a container the later one stays there. Where that fails the provider keeps the exit, and its next
+    /// listing brings it again.
     async fn acknowledge(&mut self, Concluded { run, container }: Concluded) {
-        self.site.context.routes.close(&run);
-        if let Some(status) = self.published_status(&container) {
-            let layout = self.site.layout();
-            if let Err(error) = blocking::io(move || exits::record(&layout?, &status)).await {
-                warn!(container, %error, "Could not record how a container ended");
-            }
+        self.site.context.routes.end(&run);
+        if let Err(error) = self.record_exit(&container).await {
+            warn!(container, %error, "Could not record how a container ended, trying again");
+            self.unrecorded.insert(run);
+            return;
         }
+        self.unrecorded.remove(&run);
+        self.site.context.routes.close(&run);
         let site = Arc::clone(&self.site);
         self.spawn(async move {
             if let Err(error) = site.context.ports.provider.acknowledge(&run).await {
@@ -272,6 +278,12 @@ impl Worker {
                 warn!(%run, %error, "Could not acknowledge an exit");
             }
         });
+    }
+
+    /// A pod that has no place on this node, or none any more, needs no record.
+    async fn record_exit(&self, container: &str) -> io::Result<()> {
+        let (Some(status), Ok(layout)) = (self.published_status(container), self.site.layout()) else { return Ok(()) };
+        blocking::io(move || exits::record(&layout, &status)).await
     }
 
     fn published_status(&self, container: &str) -> Option<v1::ContainerStatus> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmnode_core::pod::{Action, Event, PullError, Pulled};
 
 use super::Worker;
+use crate::actions::pull::Chosen;
 use crate::actions::start::Start;
 use crate::actions::stop::How;
 use crate::actions::{pull, sandbox, start, stop, volumes};
@@ -55,17 +56,17 @@ impl Worker {
     }
 
     /// Keeps an image that a live container was started from.
-    pub(super) fn hold(&mut self, container: String, image: PulledImage) {
+    pub(super) fn hold(&mut self, container: String, image: Chosen) {
         if !self.told_over {
             self.images.entry(container).or_insert(image);
         }
     }
 
     /// Keeps the image for the start that follows. The one before is needed by nobody but the run that has it open.
-    pub(super) fn pulled(&mut self, container: String, image: String, result: Result<PulledImage, PullError>) -> Event {
+    pub(super) fn pulled(&mut self, container: String, image: String, result: Result<Chosen, PullError>) -> Event {
         let result = result.map(|found| {
-            let pulled =
-                Pulled { image_id: found.image_id.clone(), size_bytes: found.size_bytes, timing: found.timing };
+            let PulledImage { image_id, size_bytes, timing, .. } = &found.image;
+            let pulled = Pulled { image_id: image_id.clone(), size_bytes: *size_bytes, timing: *timing };
             let wanted = self.desired().container(&container).is_some_and(|container| container.image == image);
             if wanted && !self.told_over {
                 self.images.insert(container.clone(), found);

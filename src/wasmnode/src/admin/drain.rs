@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -72,11 +72,12 @@ impl Drain {
                 None => bail!("the agent was stopped before all pods had ended: they go on"),
             }
         }
-        self.runners.stop_all(REMAINS).await;
+        let left = self.runners.stop_all(REMAINS).await;
         if timeout(POSTED, self.statuses.settled()).await.is_err() {
             warn!("Not all pod statuses were posted");
             say(listener, "some statuses were not posted, since the API server does not take them").await;
         }
+        ensure_ended(left)?;
         say(listener, "nothing runs here; pods are taken again when the agent is restarted").await;
         Ok(())
     }
@@ -87,6 +88,16 @@ impl Drain {
         let around = 2 * REMAINS + POSTED;
         (!self.configured.period.is_zero()).then(|| self.configured.period + around)
     }
+}
+
+/// # Errors
+/// What to do about runners that did not end.
+pub(crate) fn ensure_ended(left: usize) -> anyhow::Result<()> {
+    ensure!(
+        left == 0,
+        "runners that could not be ended: {left}; look for processes `wasmnode runner` and what holds them"
+    );
+    Ok(())
 }
 
 fn pods(count: usize) -> String {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::config::units::GoDuration;
 
 pub(crate) use client::{AdminError, ask};
-pub(crate) use drain::{Drain, SHUTTING_DOWN};
+pub(crate) use drain::{Drain, SHUTTING_DOWN, ensure_ended};
 pub(crate) use server::{Answer, Server};
 
 /// A line is a word or a sentence; who sends more is not one of us.

@@ -21,13 +21,14 @@ use anyhow::Context;
 
 use crate::config::{Config, ConfigError};
 use crate::exit::Failure;
-use crate::log;
+use crate::{limits, log};
 
 pub(crate) use build::App;
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(crate) fn run(config: Config) -> Result<(), Failure> {
     log::init(&config.file.logging);
+    limits::open_all_files();
     config.check_neighbours(Path::new("/"))?;
     // Only fails if there is one already, which is then as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

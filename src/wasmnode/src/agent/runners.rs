@@ -11,7 +11,7 @@ use wasmnode_provider_process::runners::{self, Launch, Runners};
 use wasmnode_provider_wasmtime::{Settings, WASMTIME_VERSION, engine_ids};
 
 use crate::config::Config;
-use crate::config::sections::Switch;
+use crate::config::sections::{LogFormat, Logging, Switch};
 use crate::layout::Layout;
 use crate::program::Program;
 
@@ -60,11 +60,25 @@ fn settings(config: &Config, layout: &Layout, program: &Program) -> anyhow::Resu
         runtime: format!("wasmtime://{WASMTIME_VERSION}"),
         capacity: settings.capacity,
         wasip3: settings.wasip3,
+        log_args: log_args(&file.logging),
         launch: launch(),
         idle: file.runner_idle_time.0,
     })
 }
 
+/// Runners log as the agent does.
+fn log_args(logging: &Logging) -> Vec<String> {
+    let format = match logging.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    ["--log-format", format, "--v", &logging.verbosity.to_string()].map(str::to_owned).to_vec()
+}
+
+/// A scope is made by systemd, which asks others than root for more than an agent has.
 fn launch() -> Launch {
+    if !rustix::process::geteuid().is_root() {
+        return Launch::Session;
+    }
     if Path::new(SYSTEMD).is_dir() { Launch::Systemd { slice: SLICE.to_owned() } } else { Launch::Session }
 }

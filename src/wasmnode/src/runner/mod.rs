@@ -25,7 +25,7 @@ pub(crate) use args::RunnerArgs;
 
 use crate::config::sections::{Logging, Switch};
 use crate::exit::Failure;
-use crate::log;
+use crate::{limits, log};
 use place::Place;
 
 /// Verbs and exits are short; guests have threads of their own.
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &RunnerArgs) -> Result<(), Failure> {
 }
 
 fn host(args: &RunnerArgs, place: &Place) -> anyhow::Result<()> {
+    limits::end_at(limits::PODS);
     // Asks the kernel for files that are closed off afterwards.
     let settings =
         Settings { capacity: args.capacity, wasip3: Switch::from(args.wasip3) == Switch::On, ..Settings::default() };

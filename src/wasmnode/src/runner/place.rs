@@ -39,10 +39,11 @@ impl Place {
             let these = let_in.iter().filter(move |LetIn(path)| path.read_only == read_only);
             these.map(|LetIn(path)| path.path.clone())
         };
-        let own = [&self.pods[0], &self.pods[1], &self.exits, &self.logs].map(PathBuf::clone);
+        let own = [&self.pods[0], &self.pods[1], &self.logs].map(PathBuf::clone);
         Allowed {
             read: [self.code.clone()].into_iter().chain(let_in(true)).collect(),
             write: own.into_iter().chain(let_in(false)).collect(),
+            files: vec![self.exits.clone()],
         }
     }
 }

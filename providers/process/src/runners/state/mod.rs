@@ -37,6 +37,8 @@ pub(crate) struct State {
     graves: HashMap<RunnerId, HashSet<RunId>>,
     /// Runs whose `start` has not returned, and whether their beginning was reported.
     starting: HashMap<RunId, bool>,
+    /// Runs whose first request was reported.
+    requested: HashSet<RunId>,
     /// Orders what happened and what was asked.
     clock: u64,
 }
@@ -206,16 +208,17 @@ impl State {
         let mut listing = Listing { sandboxes: self.sandboxes.keys().cloned().collect(), ..Listing::default() };
         for (id, run) in &self.runs {
             match &run.phase {
-                RunPhase::Live { started_at, .. } | RunPhase::Accepted { at: started_at, .. } => {
-                    listing.runs.push(ListedRun {
-                        run: id.clone(),
-                        sandbox: run.sandbox.clone(),
-                        container: run.container.clone(),
-                        started_at: *started_at,
-                    })
-                }
+                // A recorded one is of a runner that hangs: all others were heard of before anybody is told.
+                RunPhase::Live { started_at, .. }
+                | RunPhase::Accepted { at: started_at, .. }
+                | RunPhase::Recorded(started_at) => listing.runs.push(ListedRun {
+                    run: id.clone(),
+                    sandbox: run.sandbox.clone(),
+                    container: run.container.clone(),
+                    started_at: *started_at,
+                }),
                 RunPhase::Ended(exit) => listing.exits.push(exit.clone()),
-                RunPhase::Recorded(_) | RunPhase::Starting | RunPhase::Withdrawn => {}
+                RunPhase::Starting | RunPhase::Withdrawn => {}
             }
         }
         listing

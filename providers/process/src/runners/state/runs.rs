@@ -93,7 +93,7 @@ impl State {
             Event::Exited(exit) => self.learn_exit(runner, exit, &mut effects),
             Event::FirstRequest { run } => {
                 let live = |known: &Run| known.runner == *runner && matches!(known.phase, RunPhase::Live { .. });
-                if self.runs.get(&run).is_some_and(live) {
+                if self.runs.get(&run).is_some_and(live) && self.requested.insert(run.clone()) {
                     effects.events.push(Event::FirstRequest { run });
                 }
             }
@@ -246,6 +246,7 @@ impl State {
 
     fn forget(&mut self, id: &RunId) -> Effects {
         let Some(run) = self.runs.remove(id) else { return Effects::default() };
+        self.requested.remove(id);
         if let Some(slot) = self.slots.get_mut(&run.runner) {
             slot.runs.remove(id);
         }

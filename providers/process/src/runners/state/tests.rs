@@ -137,6 +137,19 @@ fn a_runner_speaks_for_its_own_runs_only() {
     assert_eq!((exit.code, exit.message.len()), (255, 4096));
 }
 
+#[test]
+fn a_first_request_is_reported_once() {
+    let mut state = state(1, 9);
+    state.begin(run(1), begun(0)).unwrap();
+    let first = Event::FirstRequest { run: run(1) };
+    assert!(state.learn(&runner(0), first.clone()).events.is_empty(), "it has not begun");
+    assert_eq!(state.learn(&runner(0), Event::Started { run: run(1), at: UNIX_EPOCH }).events.len(), 1);
+    assert_eq!(state.learn(&runner(0), first.clone()).events, std::slice::from_ref(&first));
+    for _ in 0..2 {
+        assert!(state.learn(&runner(0), first.clone()).events.is_empty());
+    }
+}
+
 /// A runner as it really is.
 #[derive(Debug, Default)]
 struct Real {

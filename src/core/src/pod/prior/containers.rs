@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::body::{Body, after};
 use super::super::container::{Container, Ended, Phase};
-use super::super::{Action, Exit, ExitCause, Settings, running, texts};
+use super::super::{Exit, ExitCause, Settings, texts};
 use super::{LiveRun, Prior};
 use crate::desired::Desired;
 
@@ -32,12 +32,13 @@ fn is_news(status: &ContainerStatus, desired: &Desired, attempt: u32) -> bool {
 }
 
 /// A container as it was. One whose exit is about to be told is as alive as one that lives.
-pub(super) fn recall(name: &str, now: Timestamp, prior: &Prior, settings: Settings) -> Container {
+pub(super) fn recall(desired: &Desired, name: &str, now: Timestamp, prior: &Prior, settings: Settings) -> Container {
     let mut container = Container::new(name, settings, &prior.highest_log);
     let exited = |(attempt, exit): &(u32, Exit)| LiveRun { attempt: *attempt, started_at: exit.started_at };
     let live = prior.live.get(name).copied().or_else(|| prior.exits.get(name).map(exited));
     if let Some(status) = prior.container(name) {
         container.image_id.clone_from(&status.image_id);
+        container.image.clone_from(&status.image);
         (container.current, container.previous) = ends(status, live.is_some(), now);
         if container.current.is_some() || status.restart_count > 0 {
             container.ran = true;
@@ -47,9 +48,37 @@ pub(super) fn recall(name: &str, now: Timestamp, prior: &Prior, settings: Settin
     wait_on(&mut container, prior.container(name), now, settings);
     if let Some(LiveRun { attempt, started_at }) = live {
         (container.attempt, container.ran) = (attempt, true);
-        container.phase = Phase::Running { started_at, kill_at: None };
+        container.asked_at = earliest(prior, name, attempt);
+        container.phase = Phase::Running { started_at: container.began(started_at, now), kill_at: None };
     }
+    container.changed = is_changed(&container, desired, prior);
     container
+}
+
+/// The run that is shown began when it is shown to have begun, any other one after the latest that ended.
+fn earliest(prior: &Prior, name: &str, attempt: u32) -> Timestamp {
+    let status = prior.container(name);
+    let state = status.and_then(|status| status.state.as_ref());
+    let shown = state.and_then(|state| state.running.as_ref()?.started_at.clone());
+    let is_shown = status.is_some_and(|status| u32::try_from(status.restart_count) == Ok(attempt));
+    let last = status.and_then(|status| status.last_state.as_ref());
+    let ended = [state, last].into_iter().flatten().filter_map(|state| state.terminated.as_ref()?.finished_at.clone());
+    let pod = prior.status.as_ref().and_then(|status| status.start_time.clone());
+    let known = shown.filter(|_| is_shown).or_else(|| ended.max()).or(pod);
+    known.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+/// Whether it has to start again whatever its policy says: its image is another one now, or was already when it ended,
+/// so that it waits for its next run though its policy lets it rest.
+fn is_changed(container: &Container, desired: &Desired, prior: &Prior) -> bool {
+    let Some(spec) = desired.container(&container.name) else { return false };
+    if matches!(container.phase, Phase::Running { .. }) {
+        return !container.image.is_empty() && container.image != spec.image;
+    }
+    let state = prior.container(&container.name).and_then(|status| status.state.as_ref());
+    let waits = state.is_some_and(|state| state.waiting.is_some());
+    let rests = |ended: &Ended| !spec.restarts(desired.restart_policy, ended.exit.code);
+    waits && container.current.as_ref().is_some_and(rests)
 }
 
 /// A container in its back-off stays there: a restart of the agent is no reason to start it.
@@ -114,17 +143,5 @@ fn ended(terminated: ContainerStateTerminated) -> Ended {
 pub(super) fn keep_number(body: &mut Body, name: &str, logs: &BTreeMap<String, u32>) {
     if let Some((container, logged)) = body.container_mut(name).zip(logs.get(name)) {
         container.attempt = container.attempt.max(*logged);
-    }
-}
-
-/// The image may have been changed while no agent was there to see it.
-pub(super) fn stop_changed(body: &mut Body, index: usize, prior: &Prior, now: Timestamp, actions: &mut Vec<Action>) {
-    let container = &mut body.containers[index];
-    let name = container.name.clone();
-    let shown = prior.container(&name).map(|status| status.image.as_str()).filter(|image| !image.is_empty());
-    let wanted = body.desired.container(&name).map(|spec| spec.image.as_str());
-    if matches!(container.phase, Phase::Running { .. }) && shown.is_some() && shown != wanted {
-        container.changed = true;
-        running::stop_if_changed(body, &name, now, actions);
     }
 }

@@ -23,7 +23,7 @@ fn status(container: &Container, desired: &Desired, final_states: bool) -> Conta
     ContainerStatus {
         name: container.name.clone(),
         container_id: container_id(container, desired),
-        image: spec.map(|spec| spec.image.clone()).unwrap_or_default(),
+        image: image(container, spec),
         image_id: container.image_id.clone(),
         ready: running,
         started: Some(running),
@@ -35,6 +35,14 @@ fn status(container: &Container, desired: &Desired, final_states: bool) -> Conta
         resources: spec.and_then(|spec| spec.resources.clone()),
         ..ContainerStatus::default()
     }
+}
+
+/// The image of the run that is shown, which may not be the spec's any more: the next agent has to see that. Of one
+/// that is yet to be started the image that it will have.
+fn image(container: &Container, spec: Option<&desired::Container>) -> String {
+    let is_shown = matches!(container.phase, Phase::Running { .. } | Phase::Starting | Phase::Ended);
+    let own = Some(&container.image).filter(|image| is_shown && !image.is_empty());
+    own.or_else(|| spec.map(|spec| &spec.image)).cloned().unwrap_or_default()
 }
 
 fn volume_mount(mount: &desired::VolumeMount) -> VolumeMountStatus {
@@ -98,7 +106,8 @@ fn reason(reason: &str, message: Option<String>) -> ContainerStateWaiting {
 fn waiting(container: &Container, desired: &Desired) -> Option<ContainerStateWaiting> {
     let retried = matches!(container.phase, Phase::Pulling { .. } | Phase::Starting);
     let phase = container.held.as_ref().filter(|_| retried).unwrap_or(&container.phase);
-    let reopened = || (retried && reopened(container, desired)).then(|| reason("ContainerCreating", None));
+    let is_begun = retried || container.changed && container.phase == Phase::Waiting;
+    let reopened = || (is_begun && reopened(container, desired)).then(|| reason("ContainerCreating", None));
     kept_waiting(phase, &container.name, desired).or_else(reopened)
 }
 

@@ -141,14 +141,70 @@ fn an_image_that_was_changed_meanwhile_is_noticed() {
 }
 
 #[test]
+fn an_image_that_was_changed_while_the_old_run_goes_on_is_not_forgotten() {
+    for policy in ["Always", "Never"] {
+        let mut before = running(policy, &["c"]);
+        before.desired.containers[0].image = "registry.test/app:2".to_owned();
+        before.send(Event::Desired(before.desired.clone().into()));
+        assert_eq!(before.status.container_statuses.as_ref().unwrap()[0].image, IMAGE);
+        let mut play = Play::continued(before.desired.clone(), left(&before, &[("c", live(0))], &[]));
+        assert_eq!(play.effects(), [&Action::Stop { container: "c".to_owned(), attempt: 0 }]);
+        play.exit("c", 0, 143);
+        assert_eq!(play.effects(), [&pull("registry.test/app:2")]);
+        // It ended, and was not started again yet.
+        let again = Play::continued(before.desired.clone(), left(&play, &[], &[]));
+        assert_eq!(again.effects(), [&Action::Mount], "{policy}");
+        if policy == "Never" {
+            assert_eq!(again.waiting(0).0, "ContainerCreating", "no final state is shown");
+        }
+        // It ended while there was no agent.
+        let ended = exit(143, ExitCause::Ended, "", 0);
+        let again = Play::continued(before.desired.clone(), left(&before, &[], &[("c", 0, ended)]));
+        assert_eq!(again.effects(), [&Action::Mount], "{policy}");
+    }
+}
+
+#[test]
+fn a_process_that_lies_about_times_gains_nothing() {
+    let mut play = running("Always", &["c"]);
+    play.exit("c", 0, 7).run("c", 1);
+    play.now = 3;
+    let lie = |from, to| Exit { started_at: at(from), ..exit(7, ExitCause::Ended, "", to) };
+    play.exit_as("c", 1, lie(-100_000, 100_000));
+    let times = |play: &Play| {
+        let last = play.status.container_statuses.as_ref().unwrap()[0].last_state.clone().unwrap().terminated.unwrap();
+        (last.started_at.unwrap().0, last.finished_at.unwrap().0)
+    };
+    assert_eq!((play.waiting(0).0.as_str(), times(&play)), ("CrashLoopBackOff", (at(0), at(3))));
+    play.wait_to(13).pulled("c");
+    play.now = 14;
+    play.send(Event::Started { container: "c".to_owned(), attempt: 2, result: Ok(at(-100_000)) });
+    play.now = 15;
+    play.exit_as("c", 2, lie(20, 10));
+    assert_eq!((play.waiting(0).0.as_str(), times(&play)), ("CrashLoopBackOff", (at(15), at(15))));
+
+    let mut before = running("Always", &["c"]);
+    before.exit("c", 0, 7).run("c", 1);
+    let lies = LiveRun { attempt: 1, started_at: at(-100_000) };
+    let mut play = Play::continued(before.desired.clone(), left(&before, &[("c", lies)], &[]));
+    let state = play.status.container_statuses.as_ref().unwrap()[0].state.clone().unwrap();
+    assert_eq!(state.running.unwrap().started_at.unwrap().0, at(0));
+    play.exit_as("c", 1, lie(-100_000, 0));
+    assert_eq!(play.status.container_statuses.as_ref().unwrap()[0].restart_count, 1);
+}
+
+#[test]
 fn a_death_that_takes_several_containers_along_is_told_once() {
     let mut play = running("Always", &["a", "b", "c"]);
     let cause = "runner 4711 of group ns-default was killed by signal 9 (SIGKILL)";
+    play.now = 8;
     play.exit_as("a", 0, exit(255, ExitCause::Lost, cause, 8));
     assert_eq!(play.records(), [format!("RunnerLost {cause}")]);
     assert_eq!(play.terminated(0), (255, "Unknown".to_owned()));
+    play.now = 9;
     play.exit_as("b", 0, exit(255, ExitCause::Lost, cause, 9));
     assert!(play.records().is_empty());
+    play.now = 60;
     play.exit_as("c", 0, exit(255, ExitCause::Lost, cause, 60));
     assert_eq!(play.records(), [format!("RunnerLost {cause}")]);
 

@@ -17,6 +17,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..400_u16).prop_map(Op::Wait),
         8 => any::<u8>().prop_map(Op::Succeed),
         1 => any::<u8>().prop_map(Op::Fail),
+        1 => Just(Op::ChangeImage),
         4 => (any::<u8>(), prop_oneof![Just(0), any::<u8>()]).prop_map(|(index, code)| Op::Exit(index, code)),
     ]
 }
@@ -28,7 +29,8 @@ fn digest(status: &PodStatus) -> impl PartialEq + std::fmt::Debug + use<> {
         let last = status.last_state.clone().unwrap().terminated.map(|ended| (ended.exit_code, ended.container_id));
         let ended = state.terminated.map(|ended| (ended.exit_code, ended.reason, ended.container_id));
         let waiting = state.waiting.map(|waiting| waiting.reason);
-        (status.container_id.clone(), status.restart_count, state.running.is_some(), ended, waiting, last)
+        let run = (status.container_id.clone(), status.image.clone(), status.restart_count);
+        (run, state.running.is_some(), ended, waiting, last)
     };
     let containers: Vec<_> = status.container_statuses.iter().flatten().map(container).collect();
     (status.phase.clone(), status.start_time.clone(), containers)
