@@ -8,10 +8,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use wasmnode_provider_api::{
-    Artifact, Configure, Duplex, Error, Event, EventStream, ExecSpec, Hello, Listing, Provider, RunId, RunSpec,
-    SandboxId, SandboxSpec, SandboxUpdate, ServicesDelta, Streams, Target, Usage, Welcome,
-};
+use wasmnode_provider_api::{Error, Event, EventStream, Layer, Listing, Provider, RunId, RunSpec, SandboxSpec};
 use wasmnode_provider_fake::FakeProvider;
 
 use crate::ports::Clock;
@@ -59,17 +56,9 @@ fn lock(times: &Mutex<Times>) -> MutexGuard<'_, Times> {
 }
 
 #[async_trait]
-impl Provider for Timed {
-    async fn hello(&self, hello: Hello) -> Result<Welcome, Error> {
-        self.inner.hello(hello).await
-    }
-
-    async fn ping(&self) -> Result<(), Error> {
-        self.inner.ping().await
-    }
-
-    async fn configure(&self, settings: Configure) -> Result<(), Error> {
-        self.inner.configure(settings).await
+impl Layer for Timed {
+    fn inner(&self) -> &dyn Provider {
+        &self.inner
     }
 
     async fn list(&self) -> Result<Listing, Error> {
@@ -113,33 +102,9 @@ impl Provider for Timed {
         Ok(receiver)
     }
 
-    async fn acknowledge(&self, run: &RunId) -> Result<(), Error> {
-        self.inner.acknowledge(run).await
-    }
-
-    async fn target(&self, sandbox: &SandboxId) -> Result<Target, Error> {
-        self.inner.target(sandbox).await
-    }
-
-    async fn prepare(&self, sandbox: &SandboxId, artifact: &Artifact) -> Result<(), Error> {
-        self.inner.prepare(sandbox, artifact).await
-    }
-
     async fn create_sandbox(&self, sandbox: SandboxSpec) -> Result<(), Error> {
         self.sandboxes.lock().unwrap().push(sandbox.clone());
         self.inner.create_sandbox(sandbox).await
-    }
-
-    async fn update_sandbox(&self, update: SandboxUpdate) -> Result<(), Error> {
-        self.inner.update_sandbox(update).await
-    }
-
-    async fn remove_sandbox(&self, sandbox: &SandboxId) -> Result<(), Error> {
-        self.inner.remove_sandbox(sandbox).await
-    }
-
-    async fn update_services(&self, delta: ServicesDelta) -> Result<(), Error> {
-        self.inner.update_services(delta).await
     }
 
     async fn start(&self, run: RunSpec) -> Result<(), Error> {
@@ -148,29 +113,5 @@ impl Provider for Timed {
             true => Err(Error::Failed("the connection ended".to_owned())),
             false => Ok(()),
         }
-    }
-
-    async fn stop(&self, run: &RunId) -> Result<(), Error> {
-        self.inner.stop(run).await
-    }
-
-    async fn kill(&self, run: &RunId) -> Result<(), Error> {
-        self.inner.kill(run).await
-    }
-
-    async fn exec(&self, exec: ExecSpec, streams: Streams) -> Result<i32, Error> {
-        self.inner.exec(exec, streams).await
-    }
-
-    async fn attach(&self, run: &RunId, streams: Streams) -> Result<(), Error> {
-        self.inner.attach(run, streams).await
-    }
-
-    async fn connect(&self, sandbox: &SandboxId, port: u16) -> Result<Duplex, Error> {
-        self.inner.connect(sandbox, port).await
-    }
-
-    async fn usage(&self, sandbox: &SandboxId) -> Result<Usage, Error> {
-        self.inner.usage(sandbox).await
     }
 }
